@@ -1,0 +1,35 @@
+"""Cell spaces by name: `open_space("nasbench201")`. A new space is one class and one line in SPACES."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+
+from ..errors import unknown
+from .base import Space
+from .cells import NAS_BENCH_201_SEED, CellSpace
+
+__all__ = ["SPACES", "CellSpace", "Space", "open_space"]
+
+_OPERATIONS = ("none", "skip_connect", "nor_conv_1x1", "nor_conv_3x3")
+
+
+def _nasbench101() -> Space:
+    from .nasbench101 import NASBench101
+
+    return NASBench101()
+
+
+SPACES: dict[str, Callable[[], Space]] = {
+    "nasbench201": lambda: CellSpace("nasbench201", (*_OPERATIONS, "avg_pool_3x3"), NAS_BENCH_201_SEED),
+    "transnasbench101_micro": lambda: CellSpace("transnasbench101_micro", _OPERATIONS),
+    "nasbench101": _nasbench101,
+}
+
+
+@functools.cache
+def open_space(name: str) -> Space:
+    """The space called `name`, built once per process; NasbenchError if there is none."""
+    if name not in SPACES:
+        raise unknown("space", name, SPACES)
+    return SPACES[name]()
