@@ -1,0 +1,152 @@
+"""A benchmark that answers from a table: what a training would have cost is charged, nothing is trained."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Hashable, Mapping, Sequence
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from ..errors import NasbenchError
+from ..records import Cell, Cost, Outcome, Score, Status, Trial
+from ..tables import Curves, Table
+
+_UNKNOWN = Outcome(math.nan, Cost(0.0, 0.0, 0.0, 0.0), Status.MISSING)
+BACKWARD_FACTOR = 3
+"""Training FLOPs per example over forward FLOPs: one forward pass, and a backward pass of twice its size."""
+
+
+class TabularBenchmark:
+    """One task of a table.
+
+    A trial without a seed is answered with the mean over the seeds that exist, at the mean cost of one training.
+
+    Args:
+        schedule: length in epochs of the training schedule that strategies buy; None for the longest. `"ends"` offers
+            the end of every schedule as a fidelity; these are separate trainings and each is charged in full.
+        score_schedule: schedule whose final accuracies score the incumbent; None for the longest.
+        search_task: the task that is searched, where cells found on one task are scored on another; None for `task`.
+
+    Raises:
+        NasbenchError: unknown task or schedule.
+    """
+
+    def __init__(
+        self,
+        table: Table,
+        task: str,
+        schedule: int | str | None = None,
+        score_schedule: int | None = None,
+        search_task: str | None = None,
+    ) -> None:
+        task, target = search_task or task, task
+        self.table, self.task, self.space = table, task, table.space
+        self._truth = table.curves(target, score_schedule)
+        self._by_epochs: dict[int, Curves] = {}
+        if schedule == "ends":
+            self._by_epochs = {s: table.curves(task, s) for s in table.schedules(task)}
+        elif schedule is None or isinstance(schedule, int):
+            entry = table.curves(task, schedule)
+            self._by_epochs = dict.fromkeys(entry.epochs, entry)
+        else:
+            raise NasbenchError(f"a schedule is a number of epochs or 'ends', not {schedule!r}.")
+        self.epochs = tuple(self._by_epochs)
+        self.resumable = schedule != "ends" and len(self.epochs) > 1
+        self.identity: Callable[[Cell], Hashable] | None = table.row if table.rows == "classes" else None
+        self.descriptor: Mapping[str, Any] = table.curves(task).attributes
+        self._outcomes: dict[Trial, Outcome] = {}
+        self._means: dict[tuple[str, int], list[float]] = {}
+        self._planes: dict[tuple[str, int], np.ndarray] = {}
+
+    @property
+    def has_seconds(self) -> bool:
+        """Whether the table says how long trainings took."""
+        return all("train_seconds" in c.arrays for c in self._by_epochs.values())
+
+    @property
+    def has_flops(self) -> bool:
+        """Whether the table has the forward FLOPs and the number of training examples."""
+        return all("flops" in c.arrays and "train_size" in c.attributes for c in self._by_epochs.values())
+
+    def evaluate(self, trials: Sequence[Trial]) -> list[Outcome]:
+        known = self._outcomes
+        outcomes = []
+        for trial in trials:
+            outcome = known.get(trial)
+            if outcome is None:
+                outcome = known[trial] = self._look_up(trial)
+            outcomes.append(outcome)
+        return outcomes
+
+    def _look_up(self, trial: Trial) -> Outcome:
+        cell, epochs, seed = trial
+        entry = self._by_epochs.get(epochs)
+        if entry is None:
+            offered = ", ".join(map(str, self.epochs))
+            raise NasbenchError(f"{self.task!r} offers trainings of {offered} epochs, not of {epochs}.")
+        row = self.table.row(cell)
+        if row < 0 or (seed is not None and seed not in entry.seeds):
+            return _UNKNOWN
+        position = None if seed is None else entry.seeds.index(seed)
+        val_acc = self._value(entry, "val_acc", epochs, row, position)
+        status = Status.OK
+        if math.isnan(val_acc):
+            code = self._value(entry, "status", epochs, row, position) if "status" in entry.arrays else math.nan
+            if not code > 0:
+                return _UNKNOWN
+            status = Status(round(code))
+        seconds = flops = math.nan
+        if "train_seconds" in entry.arrays:
+            seconds = self._value(entry, "train_seconds", epochs, row, position)
+        if self.has_flops:
+            forward = self._value(entry, "flops", epochs, row, position)
+            flops = BACKWARD_FACTOR * forward * entry.attributes["train_size"] * epochs
+        return Outcome(val_acc, Cost(seconds, float(epochs), flops, epochs / self.epochs[-1]), status)
+
+    def _value(self, entry: Curves, name: str, epochs: int, row: int, seed: int | None) -> float:
+        if seed is None:
+            return self._mean(entry, name, epochs)[row]
+        key = (name, epochs)
+        if key not in self._planes:
+            self._planes[key] = entry.at(name, epochs)
+        plane = self._planes[key]
+        return float(plane[row, min(seed, plane.shape[1] - 1)])
+
+    def _mean(self, entry: Curves, name: str, epochs: int) -> list[float]:
+        key = (name, epochs)
+        if key not in self._means:
+            self._means[key] = entry.mean(name, epochs).tolist()
+        return self._means[key]
+
+    def seeds(self, cell: Cell) -> tuple[int, ...]:
+        entry = self._by_epochs[self.epochs[-1]]
+        row = self.table.row(cell)
+        if row < 0:
+            return ()
+        return tuple(label for label, there in zip(entry.seeds, self._valid[row], strict=True) if there)
+
+    @cached_property
+    def _valid(self) -> np.ndarray:
+        return self._by_epochs[self.epochs[-1]].valid
+
+    @cached_property
+    def _scores(self) -> tuple[np.ndarray, np.ndarray]:
+        val_acc = self._truth.mean("val_acc")
+        has_test = "test_acc" in self._truth.arrays
+        return val_acc, self._truth.mean("test_acc") if has_test else np.full(len(val_acc), math.nan)
+
+    def score(self, cell: Cell) -> Score:
+        row = self.table.row(cell)
+        val_acc, test_acc = self._scores
+        return Score(float(val_acc[row]), float(test_acc[row])) if row >= 0 else Score(math.nan, math.nan)
+
+    @cached_property
+    def best(self) -> Score:
+        val_acc, test_acc = self._scores
+        return Score(_maximum(val_acc), _maximum(test_acc))
+
+
+def _maximum(values: np.ndarray) -> float:
+    return math.nan if np.isnan(values).all() else float(np.nanmax(values))

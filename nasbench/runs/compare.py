@@ -1,0 +1,247 @@
+"""A comparison: every strategy on every task with every seed, in parallel, resumable after any kill."""
+
+from __future__ import annotations
+
+import dataclasses
+import datetime
+import functools
+import hashlib
+import importlib.metadata
+import json
+import os
+import platform
+import shlex
+import sys
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from ..benchmarks import TabularBenchmark
+from ..errors import NasbenchError, unknown
+from ..tables import Table, open_table
+from ..tables.noise import noise
+from .budget import Budget
+from .results import Results
+from .run import check_budget, run
+from .store import (
+    COLUMNS,
+    FORMAT,
+    RunKey,
+    encode_run,
+    read_manifest,
+    read_run,
+    row,
+    run_path,
+    to_csv,
+    write_atomically,
+)
+from .strategy import Factory
+from .suite import Suite
+
+CHUNK = 20
+"""Runs that a worker process does in one go."""
+
+
+def compare(
+    suite: Suite | str,
+    strategies: Mapping[str, Factory],
+    out: str | Path,
+    table: Table | None = None,
+    jobs: int = -1,
+    progress: Callable[[int, int], None] | None = None,
+) -> Results:
+    """Run a suite into a folder; runs that are there already are kept.
+
+    Args:
+        suite: a `Suite`, or the name or file of one.
+        strategies: what builds each strategy that the suite names, e.g. `strategies.CATALOGUE`.
+        out: the results folder. If it holds a comparison under the same rules, that one is resumed or extended.
+        table: results to use in place of the suite's table.
+        jobs: processes; -1 for one per core. The results do not depend on it.
+        progress: called with (runs done, runs in all) as runs finish.
+
+    Raises:
+        NasbenchError: unknown names, a budget in a currency the table does not know, a folder with other results,
+            or a folder that cannot be written.
+    """
+    suite = Suite.load(suite) if isinstance(suite, str) else suite
+    table = open_table(suite.table) if table is None else table
+    chosen = _choose(suite, strategies)
+    folder = Path(out)
+    manifest = _claim(folder, suite, table, chosen)
+    suite = Suite.from_fields(manifest["suite"])
+    chosen = _choose(suite, {**strategies, **chosen})
+    for task in suite.tasks:
+        check_budget(_benchmark(table, suite, task), Budget.parse(suite.budget))
+    keys = [RunKey(t, s, i) for t in suite.tasks for s in suite.strategies for i in range(suite.seeds)]
+    todo = [key for key in keys if read_run(folder, key) is None]
+    done = len(keys) - len(todo)
+    _record_provenance(folder, jobs)
+    if progress:
+        progress(done, len(keys))
+    for timings in _work_in_parallel(folder, suite, table, chosen, todo, jobs):
+        _append_timings(folder, timings)
+        done += len(timings)
+        if progress:
+            progress(done, len(keys))
+    documents = [read_run(folder, key) for key in keys]
+    rows = [row(manifest, document) for document in documents if document is not None]
+    write_atomically(folder / "runs.csv", to_csv(COLUMNS, rows))
+    return Results(folder)
+
+
+def _choose(suite: Suite, strategies: Mapping[str, Factory]) -> dict[str, Factory]:
+    for name in suite.strategies:
+        if name not in strategies:
+            raise unknown("strategy", name, strategies)
+    return {name: strategies[name] for name in suite.strategies}
+
+
+def _benchmark(table: Table, suite: Suite, task: str) -> TabularBenchmark:
+    return TabularBenchmark(
+        table, task, suite.schedule or None, suite.score_schedule or None, suite.search_task or None
+    )
+
+
+def describe(factory: Factory) -> dict[str, Any]:
+    """What a strategy is, as JSON: enough to notice that another one goes by the same name."""
+    if dataclasses.is_dataclass(factory) and not isinstance(factory, type):
+        fields = dataclasses.asdict(factory)
+        if "path" in fields:
+            fields["sha256"] = hashlib.sha256(Path(fields["path"]).read_bytes()).hexdigest()
+        return fields
+    if isinstance(factory, functools.partial):
+        return {"where": describe(factory.func)["where"], "settings": repr(factory.keywords)}
+    where = f"{getattr(factory, '__module__', '')}:{getattr(factory, '__qualname__', repr(factory))}"
+    return {"where": where, "family": getattr(factory, "family", "own")}
+
+
+def _claim(folder: Path, suite: Suite, table: Table, chosen: Mapping[str, Factory]) -> dict[str, Any]:
+    """Write the folder's manifest, or check it and extend it by what the suite adds."""
+    manifest: dict[str, Any] = {
+        "format": FORMAT,
+        "suite": dataclasses.asdict(suite),
+        "currency": Budget.parse(suite.budget).currency,
+        "table": {
+            "name": table.name,
+            "space": table.space.name,
+            "checksum": table.checksum,
+            "rows": table.rows,
+            "attributes": table.attributes,
+            "noise": {task: _noise(table, suite, task) for task in suite.tasks},
+        },
+        "strategies": {name: describe(factory) for name, factory in chosen.items()},
+    }
+    if folder.exists() and not folder.is_dir():
+        raise NasbenchError(f"{folder} is a file; results need a folder.")
+    if (folder / "suite.json").exists():
+        old = read_manifest(folder)
+        _check_same(folder, old, manifest)
+        for name in ("tasks", "strategies"):
+            manifest["suite"][name] = list(dict.fromkeys([*old["suite"][name], *manifest["suite"][name]]))
+        manifest["suite"]["seeds"] = max(old["suite"]["seeds"], suite.seeds)
+        manifest["strategies"] = {**old["strategies"], **manifest["strategies"]}
+        manifest["table"]["noise"] = {**old["table"]["noise"], **manifest["table"]["noise"]}
+    elif folder.exists() and any(folder.iterdir()):
+        raise NasbenchError(f"{folder} is not empty and holds no results of a comparison; choose another folder.")
+    write_atomically(folder / "suite.json", json.dumps(manifest, indent=1, sort_keys=True) + "\n")
+    return json.loads(json.dumps(manifest))
+
+
+def _noise(table: Table, suite: Suite, task: str) -> dict[str, Any]:
+    curves = table.curves(task, suite.score_schedule or None)
+    found = {metric: noise(curves, metric) for metric in ("val_acc", "test_acc")}
+    return {metric: value.to_dict() for metric, value in found.items() if value is not None}
+
+
+def _check_same(folder: Path, old: dict[str, Any], new: dict[str, Any]) -> None:
+    before, after = Suite.from_fields(old["suite"]).rules(), Suite.from_fields(new["suite"]).rules()
+    for name in before:
+        if before[name] != after[name]:
+            raise NasbenchError(
+                f"{folder} holds results with {name} = {before[name]!r}, not {after[name]!r}; choose another folder."
+            )
+    if old["table"]["checksum"] != new["table"]["checksum"]:
+        raise NasbenchError(f"{folder} holds results on another table or version of it; choose another folder.")
+    for name, description in new["strategies"].items():
+        if json.loads(json.dumps(description)) != old["strategies"].get(name, json.loads(json.dumps(description))):
+            raise NasbenchError(f"{folder} holds results of another strategy called {name!r}; choose another folder.")
+
+
+def _work_in_parallel(
+    folder: Path, suite: Suite, table: Table, chosen: Mapping[str, Factory], todo: list[RunKey], jobs: int
+) -> Any:
+    """Yields, for every finished chunk of runs, [(task, strategy, seed, overhead seconds)]."""
+    if not todo:
+        return
+    groups: dict[tuple[str, str], list[RunKey]] = {}
+    for key in todo:
+        groups.setdefault((key.task, key.strategy), []).append(key)
+    chunks = [keys[i : i + CHUNK] for keys in groups.values() for i in range(0, len(keys), CHUNK)]
+    if jobs == 1:
+        for chunk in chunks:
+            yield _work(folder, suite, table, chosen[chunk[0].strategy], chunk)
+        return
+    import joblib
+
+    parallel = joblib.Parallel(n_jobs=jobs, return_as="generator_unordered", batch_size=1)
+    yield from parallel(
+        joblib.delayed(_work)(folder, suite, table, chosen[chunk[0].strategy], chunk) for chunk in chunks
+    )
+
+
+_benchmarks: dict[tuple, TabularBenchmark] = {}
+
+
+def _work(
+    folder: Path, suite: Suite, table: Table, factory: Factory, keys: list[RunKey]
+) -> list[tuple[str, str, int, float]]:
+    """Do some runs of one strategy on one task and write each as it finishes."""
+    at = (table.checksum, suite.schedule, suite.score_schedule, suite.search_task, keys[0].task)
+    benchmark = _benchmarks.get(at) or _benchmarks.setdefault(at, _benchmark(table, suite, keys[0].task))
+    budget = Budget.parse(suite.budget)
+    timings = []
+    for key in keys:
+        try:
+            result = run(
+                factory, benchmark, budget, key.seed, key.strategy, suite.observe, suite.workers, suite.charge_overhead
+            )
+        except NasbenchError:
+            raise
+        except Exception as error:
+            raise NasbenchError(
+                f"strategy {key.strategy!r} failed on {key.task}, seed {key.seed}: {type(error).__name__}: {error}; "
+                "the runs that finished are kept."
+            ) from error
+        write_atomically(run_path(folder, key), encode_run(result, key, benchmark.space, benchmark.best))
+        timings.append((*key, result.overhead_seconds))
+    return timings
+
+
+def _record_provenance(folder: Path, jobs: int) -> None:
+    """Write how and with what this was last run; facts of the machine stay out of the other files."""
+    provenance = {
+        "command": shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]]),
+        "date": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+        "jobs": jobs,
+        "platform": f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores",
+        "versions": {"python": platform.python_version(), **{n: _version(n) for n in ("nasbench", "numpy", "h5py")}},
+    }
+    write_atomically(folder / "provenance.json", json.dumps(provenance, indent=1) + "\n")
+
+
+def _version(package: str) -> str:
+    try:
+        return importlib.metadata.version(package)
+    except importlib.metadata.PackageNotFoundError:
+        return "not installed"
+
+
+def _append_timings(folder: Path, timings: list[tuple[str, str, int, float]]) -> None:
+    path = folder / "timings.csv"
+    text = to_csv(("task", "strategy", "seed", "overhead_seconds"), timings)
+    try:
+        with path.open("a", encoding="utf-8") as file:
+            file.write(text if file.tell() == 0 else text.partition("\n")[2])
+    except OSError as error:
+        raise NasbenchError(f"cannot write {path}: {error.strerror or error}.") from None

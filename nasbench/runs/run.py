@@ -1,0 +1,230 @@
+"""One run: a strategy against a benchmark until the budget is gone, on an event-driven clock.
+
+Whatever is random comes from generators derived from (seed, task, strategy's name), and nothing that is measured in
+real time enters the trace, so that the same seed gives the same trace byte for byte.
+"""
+
+from __future__ import annotations
+
+import heapq
+import math
+import time
+import zlib
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+import numpy as np
+
+from ..benchmarks import Benchmark
+from ..errors import NasbenchError, unknown
+from ..records import Cell, Cost, Outcome, Score, Status, Trial
+from .budget import Budget, Kind, Ledger
+from .strategy import Factory, Problem, Strategy
+
+OBSERVE = ("mean", "seed")
+STALL = 1000
+"""A run that asks this many known trials in a row ends as `stalled` (charging rule 3)."""
+
+
+class Step(NamedTuple):
+    """One finished training."""
+
+    trial: Trial
+    seed: int | None
+    """Training seed that was observed; None for the mean over seeds."""
+    outcome: Outcome
+    spent: float
+    """Budget used up when it finished, everything in flight included."""
+    clock: float
+    """Simulated time at which it finished: seconds, or epochs where the benchmark has no seconds."""
+
+
+class Incumbent(NamedTuple):
+    """A cell that was the best so far, from its step on."""
+
+    step: int
+    cell: Cell
+    score: Score
+
+
+@dataclass
+class Run:
+    """What one run did.
+
+    Attributes:
+        status: `budget` (spent), `finished` (the strategy had nothing left to ask) or `stalled` (only repeats).
+        repeats: trials that were answered from memory at no cost.
+        overhead_seconds: measured time in ask and tell; not part of the trace.
+    """
+
+    budget: Budget
+    status: str = "budget"
+    steps: list[Step] = field(default_factory=list)
+    incumbents: list[Incumbent] = field(default_factory=list)
+    ledger: Ledger = field(init=False)
+    repeats: int = 0
+    overhead_seconds: float = 0.0
+
+    def __post_init__(self) -> None:
+        self.ledger = Ledger(self.budget)
+
+
+def generator(seed: int, *names: str) -> np.random.Generator:
+    """The random generator that belongs to a seed and any names, independent of all others."""
+    return np.random.default_rng([seed, *(zlib.crc32(name.encode()) for name in names)])
+
+
+def check_budget(benchmark: Benchmark, budget: Budget) -> None:
+    """NasbenchError if the benchmark does not know the budget's currency."""
+    for currency, has in (("seconds", "has_seconds"), ("flops", "has_flops")):
+        if budget.currency == currency and not getattr(benchmark, has, True):
+            raise NasbenchError(
+                f"{benchmark.task!r} has no training {currency}, so {str(budget)!r} cannot be charged; use evals or epochs."
+            )
+
+
+def run(
+    factory: Factory,
+    benchmark: Benchmark,
+    budget: Budget,
+    seed: int = 0,
+    name: str = "",
+    observe: str = "mean",
+    workers: int = 1,
+    charge_overhead: bool = False,
+) -> Run:
+    """Let one strategy search one benchmark.
+
+    Args:
+        factory: builds the strategy; `name` tells its random stream from other strategies' under the same seed.
+        observe: what a trial without a seed shows: "mean" over the training seeds that exist, or one named "seed",
+            drawn once per cell and the same for all strategies under the same run seed.
+        workers: simulated workers, each training one trial at a time; the budget is their common purse.
+        charge_overhead: add the measured seconds of ask and tell to the ledger; the run is then not reproducible.
+    """
+    check_budget(benchmark, budget)
+    if observe not in OBSERVE:
+        raise unknown("way to observe", observe, OBSERVE)
+    if workers < 1:
+        raise NasbenchError(f"a run needs at least one worker, not {workers}.")
+    problem = Problem(
+        benchmark.space, benchmark.epochs, budget, benchmark.resumable, benchmark.task, benchmark.descriptor
+    )
+    strategy = factory(problem, generator(seed, benchmark.task, name))
+    draw = _seed_of_cell(benchmark, seed) if observe == "seed" else None
+    return _Runner(strategy, benchmark, Run(budget), draw).loop(workers, charge_overhead)
+
+
+def _seed_of_cell(benchmark: Benchmark, seed: int) -> Callable[[Cell], int | None]:
+    """Draws a training seed per cell; two strategies under one run seed see the same noise."""
+    uniform = generator(seed, benchmark.task, "observed seed").random(len(benchmark.space))
+
+    def draw(cell: Cell) -> int | None:
+        labels = benchmark.seeds(cell)
+        return labels[int(uniform[benchmark.space.index(cell)] * len(labels))] if labels else None
+
+    return draw
+
+
+class _Runner:
+    """The loop of one run and what it remembers.
+
+    `known` holds outcomes by what was trained, `landing` when each training in flight will finish, `paid` how far
+    each resumable curve was paid for.
+    """
+
+    def __init__(
+        self, strategy: Strategy, benchmark: Benchmark, run: Run, draw: Callable[[Cell], int | None] | None
+    ) -> None:
+        self.strategy, self.benchmark, self.run, self.draw = strategy, benchmark, run, draw
+        self.known: dict[tuple, Outcome] = {}
+        self.landing: dict[tuple, float] = {}
+        self.paid: dict[tuple, tuple[int, Cost]] = {}
+
+    def loop(self, workers: int, charge_overhead: bool) -> Run:
+        """While a worker is free and budget is left, ask; otherwise let the earliest training finish."""
+        run, ledger, known, landing = self.run, self.run.ledger, self.known, self.landing
+        ask, tell, evaluate = self.strategy.ask, self.strategy.tell, self.benchmark.evaluate
+        resumable, simple = self.benchmark.resumable, self.benchmark.identity is None and self.draw is None
+        timer, push, pop = time.perf_counter, heapq.heappush, heapq.heappop
+        flying: list[tuple[float, int, Trial, tuple, Outcome, bool]] = []
+        best: tuple[int, float] = (0, -math.inf)
+        clock = thinking = charged = 0.0
+        order = in_a_row = 0
+        asking = ledger.affordable
+        while True:
+            if asking and len(flying) < workers:
+                began = timer()
+                trial = ask()
+                thinking += timer() - began
+                if charge_overhead:
+                    ledger.charge(Kind.OVERHEAD, Cost(thinking - charged, 0.0, 0.0, 0.0))
+                    clock, charged = clock + thinking - charged, thinking
+                if trial is not None:
+                    key = trial if simple else self.key(trial)
+                    outcome = known.get(key)
+                    if outcome is None and key not in landing:
+                        (outcome,) = evaluate((trial if simple else trial._replace(seed=key[2]),))
+                        cost = self.deducted(key, outcome.cost) if resumable else outcome.cost
+                        if outcome.status is not Status.MISSING and not (resumable and self.is_paid(key)):
+                            if ledger.fits(cost):
+                                ledger.charge(Kind.TRAINING, cost)
+                                seconds = cost[0]
+                                landing[key] = finish = clock + (seconds if seconds == seconds else cost[1])
+                                order += 1
+                                push(flying, (finish, order, trial, key, outcome, True))
+                                asking, in_a_row = ledger.affordable, 0
+                            else:
+                                asking = False  # charging rule 7; what is in flight may still finish
+                            continue
+                        known[key] = outcome
+                    run.repeats += 1
+                    in_a_row += 1
+                    asking = in_a_row < STALL
+                    if outcome is None:  # in flight at another worker: wait for that one at no cost
+                        (outcome,) = evaluate((trial if simple else trial._replace(seed=key[2]),))
+                        order += 1
+                        push(flying, (landing[key], order, trial, key, outcome, False))
+                        continue
+                    began = timer()
+                    tell(trial, outcome)
+                    thinking += timer() - began
+                    continue
+                if not flying:
+                    run.status = "finished"
+                    break
+            if not flying:
+                run.status = "stalled" if in_a_row >= STALL else "budget"
+                break
+            clock, _, trial, key, outcome, trained = pop(flying)
+            if trained:
+                del landing[key]
+                known[key] = outcome
+                if resumable:
+                    self.paid[key[0], key[2]] = (key[1], outcome.cost)
+                run.steps.append(Step(trial, key[2], outcome, ledger.spent, clock))
+                if outcome.status is Status.OK and (reached := (trial.epochs, outcome.val_acc)) > best:
+                    best = reached
+                    score = self.benchmark.score(trial.cell)
+                    run.incumbents.append(Incumbent(len(run.steps) - 1, trial.cell, score))
+            began = timer()
+            tell(trial, outcome)
+            thinking += timer() - began
+        run.overhead_seconds = thinking
+        return run
+
+    def key(self, trial: Trial) -> tuple:
+        """What is trained, for how long and with which seed: (cell or class, epochs, seed)."""
+        identity = self.benchmark.identity
+        seed = self.draw(trial.cell) if self.draw is not None and trial.seed is None else trial.seed
+        return (trial.cell if identity is None else identity(trial.cell), trial.epochs, seed)
+
+    def is_paid(self, key: tuple) -> bool:
+        """Whether the trial is a point on a curve that was paid for to a later epoch (charging rule 5)."""
+        return (key[0], key[2]) in self.paid and self.paid[key[0], key[2]][0] >= key[1]
+
+    def deducted(self, key: tuple, cost: Cost) -> Cost:
+        """The cost less what was paid for the same curve up to an earlier epoch (charging rule 5)."""
+        before = self.paid[key[0], key[2]][1] if (key[0], key[2]) in self.paid else None
+        return cost if before is None else Cost(*(max(0.0, a - b) for a, b in zip(cost, before, strict=True)))

@@ -1,0 +1,144 @@
+"""The results folder: one small file per finished run, written whole or not at all.
+
+    suite.json             what is compared (suite, strategies, table checksum); decides what may be resumed here
+    runs/TASK/STRATEGY/SEED.json   trace, incumbents and ledger of one run; same seed, same bytes
+    runs.csv               one row a run
+    timings.csv            measured seconds in ask and tell    } the two files that differ
+    provenance.json        command, versions, machine, date    } between repetitions
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import math
+import os
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from ..errors import NasbenchError
+from ..records import Score
+from ..spaces import Space
+from .run import Run
+
+FORMAT = 1
+COLUMNS = (
+    "suite", "table", "task", "strategy", "seed", "status", "evaluations", "spent", "currency",
+    "best_val", "best_test", "val_regret", "test_regret",
+)  # fmt: skip
+
+
+class RunKey(NamedTuple):
+    """Which run of a comparison."""
+
+    task: str
+    strategy: str
+    seed: int
+
+
+def write_atomically(path: Path, text: str) -> None:
+    """Write `text` under a temporary name beside `path` and rename it; NasbenchError if that fails."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        temporary.write_text(text, encoding="utf-8")
+        os.replace(temporary, path)
+    except OSError as error:
+        raise NasbenchError(f"cannot write {path}: {error.strerror or error}.") from None
+    finally:
+        if temporary.exists():
+            temporary.unlink()
+
+
+def run_path(folder: Path, key: RunKey) -> Path:
+    """Where the file of one run lies."""
+    return folder / "runs" / key.task / key.strategy / f"{key.seed:05d}.json"
+
+
+def _number(value: float) -> float | None:
+    return None if value is None or math.isnan(value) else value
+
+
+def encode_run(run: Run, key: RunKey, space: Space, best: Score) -> str:
+    """One run as JSON text, columns rather than records; unknown numbers are null."""
+    totals = zip(*(step.trial for step in run.steps), strict=True) if run.steps else ((), (), ())
+    cells, epochs, _ = totals
+    document = {
+        "format": FORMAT,
+        **key._asdict(),
+        "status": run.status,
+        "repeats": run.repeats,
+        "spent": run.ledger.spent,
+        "best": {"val_acc": _number(best.val_acc), "test_acc": _number(best.test_acc)},
+        "steps": {
+            "cell": [space.index(cell) for cell in cells],
+            "epochs": list(epochs),
+            "train_seed": [step.seed for step in run.steps],
+            "status": [int(step.outcome.status) for step in run.steps],
+            "val_acc": [_number(step.outcome.val_acc) for step in run.steps],
+            "spent": [step.spent for step in run.steps],
+            "clock": [step.clock for step in run.steps],
+        },
+        "incumbents": {
+            "step": [i.step for i in run.incumbents],
+            "val_acc": [_number(i.score.val_acc) for i in run.incumbents],
+            "test_acc": [_number(i.score.test_acc) for i in run.incumbents],
+        },
+        "ledger": {
+            "kind": [str(entry.kind) for entry in run.ledger.entries],
+            **{
+                name: [_number(entry.cost[i]) for entry in run.ledger.entries]
+                for i, name in enumerate(("seconds", "epochs", "flops", "evaluations"))
+            },
+        },
+    }
+    return json.dumps(document, separators=(",", ":"), allow_nan=False) + "\n"
+
+
+def read_run(folder: Path, key: RunKey) -> dict[str, Any] | None:
+    """The document of one run, or None if it was not finished (or its file is damaged, and the run to be repeated)."""
+    try:
+        document = json.loads(run_path(folder, key).read_bytes())
+    except (OSError, ValueError):
+        return None
+    same = isinstance(document, dict) and document.get("format") == FORMAT
+    return document if same and RunKey(document["task"], document["strategy"], document["seed"]) == key else None
+
+
+def row(manifest: dict[str, Any], document: dict[str, Any]) -> tuple:
+    """The line of runs.csv that belongs to one run, in the order of COLUMNS."""
+    incumbents, best = document["incumbents"], document["best"]
+    last = {name: incumbents[name][-1] if incumbents[name] else None for name in ("val_acc", "test_acc")}
+    regret = {
+        name: best[name] - last[name] if None not in (best[name], last[name]) else None for name in last
+    }
+    return (
+        manifest["suite"]["name"], manifest["table"]["name"], document["task"], document["strategy"],
+        document["seed"], document["status"], len(document["steps"]["cell"]), document["spent"],
+        manifest["currency"], last["val_acc"], last["test_acc"], regret["val_acc"], regret["test_acc"],
+    )  # fmt: skip
+
+
+def to_csv(columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
+    """CSV text with a header; None becomes an empty field."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(columns)
+    writer.writerows(rows)
+    return text.getvalue()
+
+
+def read_manifest(folder: Path) -> dict[str, Any]:
+    """The folder's suite.json; NasbenchError if the folder holds no comparison."""
+    path = folder / "suite.json"
+    try:
+        manifest = json.loads(path.read_bytes())
+        if not isinstance(manifest, dict) or manifest["format"] != FORMAT:
+            raise ValueError
+    except OSError:
+        raise NasbenchError(f"{folder} holds no results: `nasbench compare --out {folder}` would make some.") from None
+    except (ValueError, KeyError):
+        raise NasbenchError(f"{path} is damaged or was written by another release; compare into a new folder.") from None
+    return manifest

@@ -1,0 +1,122 @@
+"""The results of one task under one training schedule: plain arrays with named axes, nothing imputed."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from ..errors import NasbenchError, unknown
+
+METRICS: dict[str, str] = {
+    "val_acc": "validation accuracy, percent",
+    "test_acc": "test accuracy, percent",
+    "train_acc": "training accuracy, percent",
+    "train_loss": "training loss, nats",
+    "train_seconds": "training seconds up to and including the epoch; without an epoch axis, of the whole schedule",
+    "latency_seconds": "seconds of one forward pass, as the source defines it",
+    "parameters": "trainable parameters, count",
+    "flops": "floating-point operations of one forward pass of one example, count",
+    "status": "how the training ended: 0 ok, 1 diverged, 2 failed",
+}
+"""Every array a table may hold, with its unit. Axes are [row], [row, seed] or [row, seed, epoch]."""
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Curves:
+    """One task, one schedule.
+
+    Args:
+        task: name of the task, e.g. "cifar10".
+        epochs: the epochs that were recorded, ascending; the last is the schedule's length.
+        arrays: arrays named as in METRICS with axes [row], [row, seed] or [row, seed, epoch]; a seed or epoch axis of
+            length 1 stands for all. `val_acc` is required; nan marks what was not measured.
+        seeds: label of every position on the seed axis.
+        attributes: provenance of this task: data hash, sizes, device, ... (JSON values).
+    """
+
+    task: str
+    epochs: tuple[int, ...]
+    arrays: Mapping[str, np.ndarray]
+    seeds: tuple[int, ...] = (0,)
+    attributes: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        epochs = tuple(int(e) for e in self.epochs)
+        object.__setattr__(self, "epochs", epochs)
+        object.__setattr__(self, "seeds", tuple(int(s) for s in self.seeds))
+        if not epochs or epochs[0] < 1 or any(a >= b for a, b in zip(epochs, epochs[1:], strict=False)):
+            raise NasbenchError(f"epochs of {self.task!r} must be positive and ascending, not {epochs}.")
+        if len(set(self.seeds)) != len(self.seeds) or not self.seeds:
+            raise NasbenchError(f"seeds of {self.task!r} must be distinct, not {self.seeds}.")
+        if not self.task or "/" in self.task:
+            raise NasbenchError(f"a task needs a name without '/', not {self.task!r}.")
+        if "val_acc" not in self.arrays:
+            raise NasbenchError(f"the results of {self.task!r} lack the array 'val_acc'.")
+        for name in self.arrays:
+            if name not in METRICS:
+                raise unknown("array", name, METRICS)
+
+    def check(self, rows: int) -> None:
+        """NasbenchError unless every array has `rows` rows and fits the seed and epoch labels."""
+        for name, array in self.arrays.items():
+            limits = (rows, len(self.seeds), len(self.epochs))
+            shape = array.shape
+            fits = 1 <= array.ndim <= 3 and shape[0] == rows
+            fits = fits and all(n in (1, most) for n, most in zip(shape[1:], limits[1:], strict=False))
+            if not fits or not (np.issubdtype(array.dtype, np.number)):
+                raise NasbenchError(
+                    f"{name!r} of {self.task!r} is a {array.dtype} array of shape {shape}; it must be numeric with axes "
+                    f"[row, seed, epoch] = {limits} (trailing axes may be left out)."
+                )
+
+    @property
+    def schedule(self) -> int:
+        """Length of the training schedule in epochs; no other schedule's curve is a prefix of this one."""
+        return self.epochs[-1]
+
+    def full(self, name: str) -> np.ndarray:
+        """The array with all three axes [row, seed, epoch]; absent axes have length 1.
+
+        KeyError if the task does not have it.
+        """
+        array = self.arrays[name]
+        return array.reshape(*array.shape, *([1] * (3 - array.ndim)))
+
+    def at(self, name: str, epoch: int) -> np.ndarray:
+        """The array after `epoch` epochs as float64 [row, seed]; NasbenchError if that epoch was not recorded."""
+        if epoch not in self.epochs:
+            raise NasbenchError(
+                f"{self.task!r} has no results after {epoch} epochs of its {self.schedule}-epoch schedule; "
+                f"recorded: {_ranges(self.epochs)}."
+            )
+        array = self.full(name)
+        position = min(self.epochs.index(epoch), array.shape[2] - 1)
+        plane = array[:, :, position].astype(np.float64)
+        if name == "train_seconds" and array.shape[2] == 1:
+            plane = plane * (epoch / self.schedule)
+        return plane
+
+    def mean(self, name: str, epoch: int | None = None) -> np.ndarray:
+        """Mean over the seeds that exist, float64 [row]; nan where there is none."""
+        plane = self.at(name, self.schedule if epoch is None else epoch)
+        known = ~np.isnan(plane)
+        count = known.sum(axis=1)
+        total = np.where(known, plane, 0.0).sum(axis=1)
+        return np.divide(total, count, out=np.full(len(plane), np.nan), where=count > 0)
+
+    @property
+    def valid(self) -> np.ndarray:
+        """Which trainings exist, bool [row, seed]: those with a final validation accuracy or a recorded status."""
+        trained = ~np.isnan(self.at("val_acc", self.schedule))
+        if "status" in self.arrays:
+            trained = trained | (self.at("status", self.schedule) > 0)
+        return np.broadcast_to(trained, (len(trained), len(self.seeds)))
+
+
+def _ranges(epochs: tuple[int, ...]) -> str:
+    if len(epochs) > 2 and epochs == tuple(range(epochs[0], epochs[-1] + 1)):
+        return f"{epochs[0]} to {epochs[-1]}"
+    return ", ".join(map(str, epochs))

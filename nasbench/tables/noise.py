@@ -1,0 +1,71 @@
+"""How far apart two trainings of one cell are: the ceiling on what any strategy or predictor can be told apart by."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+
+import numpy as np
+
+from .curves import Curves
+
+TOP_SHARE = 0.01
+
+
+@dataclass(frozen=True)
+class Noise:
+    """Seed noise of one metric, over the rows that have at least two seeds.
+
+    Attributes:
+        rows: number of such rows.
+        seeds: mean number of seeds they have.
+        deviation: standard deviation of one training around its cell's mean, pooled, in percent points.
+        deviation_top: the same among the best 1 % of these rows.
+        difference_top: median absolute difference of two trainings of one cell among them.
+        kendall: Kendall's tau-b between the first two seeds over all rows.
+        kendall_top: the same over the best 10 %.
+        resolution: smallest difference between the means of two of the best cells that their seeds can resolve at the
+            95 % level, 1.96 * deviation_top * sqrt(2 / seeds).
+    """
+
+    rows: int
+    seeds: float
+    deviation: float
+    deviation_top: float
+    difference_top: float
+    kendall: float
+    kendall_top: float
+    resolution: float
+
+    def to_dict(self) -> dict[str, float]:
+        return asdict(self)
+
+
+def noise(curves: Curves, metric: str = "val_acc") -> Noise | None:
+    """Seed noise at the end of the schedule; None if no row was trained twice or the metric is not there."""
+    from scipy.stats import kendalltau
+
+    if metric not in curves.arrays:
+        return None
+    values = curves.at(metric, curves.schedule)
+    values = values[(~np.isnan(values)).sum(axis=1) >= 2]
+    if len(values) < 2:
+        return None
+    counts = (~np.isnan(values)).sum(axis=1)
+    variances = np.nanvar(values, axis=1, ddof=1)
+    means = np.nanmean(values, axis=1)
+    order = np.argsort(-means, kind="stable")
+    top, tenth = order[: max(2, round(TOP_SHARE * len(order)))], order[: max(2, len(order) // 10)]
+    existing = np.argsort(np.isnan(values), axis=1, kind="stable")
+    pair = np.take_along_axis(values, existing[:, :2], axis=1)
+    deviation_top = float(np.sqrt(variances[top].mean()))
+    seeds = float(counts.mean())
+    return Noise(
+        rows=len(values),
+        seeds=seeds,
+        deviation=float(np.sqrt(variances.mean())),
+        deviation_top=deviation_top,
+        difference_top=float(np.median(np.abs(pair[top, 0] - pair[top, 1]))),
+        kendall=float(kendalltau(pair[:, 0], pair[:, 1]).statistic),
+        kendall_top=float(kendalltau(pair[tenth, 0], pair[tenth, 1]).statistic),
+        resolution=float(1.96 * deviation_top * np.sqrt(2 / seeds)),
+    )

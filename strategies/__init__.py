@@ -1,0 +1,128 @@
+"""Search strategies, one file each. CATALOGUE maps every name to what builds it; a new strategy is one line there."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import sys
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from nasbench.errors import NasbenchError, unknown
+from nasbench.runs.strategy import Factory, Problem, Strategy
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A strategy by name: calling it builds one for a run, importing its module only then.
+
+    Attributes:
+        where: "module:Class"; the class is built as `Class(problem, rng, **settings)`.
+        family: what the reports group it under.
+        paper: where it was published.
+        settings: keyword arguments for the class's settings dataclass; empty for its defaults.
+    """
+
+    where: str
+    family: str
+    paper: str
+    settings: Mapping[str, Any] = field(default_factory=dict)
+
+    def __call__(self, problem: Problem, rng: np.random.Generator) -> Strategy:
+        module, _, name = self.where.partition(":")
+        found = importlib.import_module(module)
+        build = getattr(found, name)
+        return build(problem, rng, found.Settings(**self.settings)) if self.settings else build(problem, rng)
+
+
+CATALOGUE: dict[str, Entry] = {
+    "random_search": Entry(
+        "strategies.random_search:RandomSearch", "random", "Bergstra and Bengio, JMLR 2012; Li and Talwalkar, UAI 2019"
+    ),
+    "exhaustive": Entry("strategies.exhaustive:Exhaustive", "random", "linear search, without replacement"),
+    "local_search": Entry("strategies.local_search:LocalSearch", "local search", "White et al., UAI 2021"),
+    "local_search-paper": Entry(
+        "strategies.local_search:LocalSearch", "local search", "White et al., UAI 2021", {"move": "best"}
+    ),
+    "regularized_evolution": Entry(
+        "strategies.regularized_evolution:RegularizedEvolution", "evolution", "Real et al., AAAI 2019"
+    ),
+    "regularized_evolution-paper": Entry(
+        "strategies.regularized_evolution:RegularizedEvolution",
+        "evolution",
+        "Real et al., AAAI 2019",
+        {"population_size": 100, "sample_size": 25},
+    ),
+    "regularized_evolution-nasbench201": Entry(
+        "strategies.regularized_evolution:RegularizedEvolution",
+        "evolution",
+        "Real et al., AAAI 2019, as set in the scripts released with NAS-Bench-201",
+        {"population_size": 10, "sample_size": 3},
+    ),
+    "genetic_algorithm": Entry(
+        "strategies.genetic_algorithm:GeneticAlgorithm", "evolution", "Xie and Yuille, ICCV 2017"
+    ),
+    "genetic_algorithm-paper": Entry(
+        "strategies.genetic_algorithm:GeneticAlgorithm",
+        "evolution",
+        "Xie and Yuille, ICCV 2017",
+        {"population_size": 20, "tournament_size": 0, "elite": 0, "crossover_rate": 0.2, "mutation_rate": 0.8},
+    ),
+    "reinforce": Entry("strategies.reinforce:Reinforce", "reinforcement learning", "Williams, Machine Learning 1992"),
+}
+
+
+def select(names: Iterable[str]) -> dict[str, Factory]:
+    """The strategies with these names, in this order.
+
+    A name may also be `path/to/file.py:Class`, a strategy of one's own, which then goes by the class's name.
+    NasbenchError for a name that does not exist.
+    """
+    chosen: dict[str, Factory] = {}
+    for name in names:
+        if ":" in name:
+            own = OwnFile(*name.rsplit(":", 1))
+            own.load()
+            chosen[own.name] = own
+        elif name in CATALOGUE:
+            chosen[name] = CATALOGUE[name]
+        else:
+            raise unknown("strategy", name, CATALOGUE)
+    return chosen
+
+
+@dataclass(frozen=True)
+class OwnFile:
+    """A strategy in a user's own file; can be sent to other processes, which load the file themselves."""
+
+    path: str
+    name: str
+    family: str = "own"
+
+    def load(self) -> Any:
+        """The class; NasbenchError if the file or the class is not there or the file cannot be imported."""
+        path = Path(self.path).resolve()
+        module = f"nasbench_own_{path.stem}"
+        if not path.is_file():
+            raise NasbenchError(f"there is no file {self.path}, named as the home of the strategy {self.name!r}.")
+        if module not in sys.modules:
+            spec = importlib.util.spec_from_file_location(module, path)
+            if spec is None or spec.loader is None:
+                raise NasbenchError(f"{self.path} is not a Python file.")
+            found = importlib.util.module_from_spec(spec)
+            sys.modules[module] = found
+            try:
+                spec.loader.exec_module(found)
+            except Exception as error:
+                del sys.modules[module]
+                raise NasbenchError(f"{self.path} cannot be imported: {type(error).__name__}: {error}.") from error
+        if not hasattr(sys.modules[module], self.name):
+            raise NasbenchError(f"{self.path} has no class {self.name!r}.")
+        return getattr(sys.modules[module], self.name)
+
+    def __call__(self, problem: Problem, rng: np.random.Generator) -> Strategy:
+        return self.load()(problem, rng)

@@ -1,0 +1,78 @@
+"""REINFORCE: a softmax policy per decision, moved towards decisions that were better than a running mean.
+
+Williams, "Simple Statistical Gradient-Following Algorithms", Machine Learning 1992; for cells as in Dong and Yang,
+"NAS-Bench-201", ICLR 2020, section 4 and its released code (Adam, exponential moving baseline). Charges trainings only.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from nasbench.records import Outcome, Status, Trial
+from nasbench.runs.strategy import Problem
+
+TRIES = 1000
+"""Draws from the policy before a space with invalid decisions is sampled uniformly instead."""
+
+
+@dataclass(frozen=True)
+class Settings:
+    """learning_rate: Adam's step size; momentum: of the reward baseline; start: spread of the first logits."""
+
+    learning_rate: float = 0.1
+    momentum: float = 0.9
+    start: float = 1e-3
+
+
+class Reinforce:
+    """One categorical distribution per decision of the space, trained by the score-function gradient.
+
+    Rewards are accuracies as fractions; a failed training is rewarded with 0.
+    """
+
+    def __init__(self, problem: Problem, rng: np.random.Generator, settings: Settings = Settings()) -> None:  # noqa: B008
+        self._space, self._full, self._rng, self._settings = problem.space, problem.full, rng, settings
+        sizes = np.array(problem.space.choices)
+        self._allowed = np.arange(sizes.max()) < sizes[:, None]
+        self._logits = np.where(self._allowed, settings.start * rng.standard_normal(self._allowed.shape), -np.inf)
+        self._first, self._second = np.zeros(self._allowed.shape), np.zeros(self._allowed.shape)
+        self._updates, self._rewards = 0, 0.0
+        self._probabilities = _softmax(self._logits)
+
+    def ask(self) -> Trial:
+        cumulative = np.cumsum(self._probabilities, axis=1)
+        cumulative[:, -1] = 1.0
+        for _ in range(TRIES):
+            decisions = (self._rng.random((len(cumulative), 1)) >= cumulative).sum(axis=1)
+            cell = self._space.from_choices(decisions.tolist())
+            if cell is not None:
+                return Trial(cell, self._full)
+        return Trial(self._space.sample(self._rng), self._full)
+
+    def tell(self, trial: Trial, outcome: Outcome) -> None:
+        settings = self._settings
+        reward = outcome.val_acc / 100 if outcome.status is Status.OK else 0.0
+        self._rewards = settings.momentum * self._rewards + (1 - settings.momentum) * reward
+        baseline = self._rewards / (1 - settings.momentum ** (self._updates + 1))
+        decisions = np.array(self._space.to_choices(trial.cell))
+        gradient = self._probabilities.copy()
+        gradient[np.arange(len(decisions)), decisions] -= 1
+        gradient *= reward - baseline
+        self._adam(gradient)
+
+    def _adam(self, gradient: np.ndarray) -> None:
+        """Kingma and Ba, ICLR 2015, with the paper's beta1 = 0.9, beta2 = 0.999, epsilon = 1e-8."""
+        self._updates += 1
+        self._first = 0.9 * self._first + 0.1 * gradient
+        self._second = 0.999 * self._second + 0.001 * gradient**2
+        first = self._first / (1 - 0.9**self._updates)
+        second = self._second / (1 - 0.999**self._updates)
+        self._logits = self._logits - self._settings.learning_rate * first / (np.sqrt(second) + 1e-8)
+        self._probabilities = _softmax(self._logits)
+
+
+def _softmax(logits: np.ndarray) -> np.ndarray:
+    shifted = np.exp(logits - logits.max(axis=1, keepdims=True))
+    return shifted / shifted.sum(axis=1, keepdims=True)
