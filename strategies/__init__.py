@@ -70,7 +70,7 @@ CATALOGUE: dict[str, Entry] = {
         "strategies.genetic_algorithm:GeneticAlgorithm",
         "evolution",
         "Xie and Yuille, ICCV 2017",
-        {"population_size": 20, "tournament_size": 0, "elite": 0, "crossover_rate": 0.2, "mutation_rate": 0.8},
+        {"population_size": 20, "tournament_size": 0, "elite": 0, "crossover_rate": 0.2, "mutation_rate": 0.8, "retries": 0},
     ),
     "reinforce": Entry("strategies.reinforce:Reinforce", "reinforcement learning", "Williams, Machine Learning 1992"),
 }

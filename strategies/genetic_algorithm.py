@@ -27,6 +27,7 @@ class Settings:
         elite: best members that live on unchanged.
         crossover_rate: probability that a child has two parents.
         mutation_rate: probability that a child is mutated.
+        retries: further mutations of a child that was trained before, to make it a new one; 0 as in the paper.
     """
 
     population_size: int = 20
@@ -34,6 +35,7 @@ class Settings:
     elite: int = 10
     crossover_rate: float = 0.5
     mutation_rate: float = 1.0
+    retries: int = 20
 
     def __post_init__(self) -> None:
         if self.population_size < 1 or not 0 <= self.elite < self.population_size or self.tournament_size < 0:
@@ -51,6 +53,7 @@ class GeneticAlgorithm:
         self._flying = 0
         self._parents: list[tuple[float, Cell]] = []
         self._generation: list[tuple[float, Cell]] = []
+        self._trained: set[Cell] = set()
 
     def ask(self) -> Trial | None:
         if not self._queue:
@@ -64,6 +67,7 @@ class GeneticAlgorithm:
         self._flying -= 1
         value = outcome.val_acc if outcome.status is Status.OK else -np.inf
         self._generation.append((value, trial.cell))
+        self._trained.add(trial.cell)
 
     def _breed(self) -> None:
         settings = self._settings
@@ -76,14 +80,19 @@ class GeneticAlgorithm:
                 child = self._space.crossover(child, self._parent(weights), self._rng)
             if self._rng.random() < settings.mutation_rate:
                 child = self._space.mutate(child, self._rng)
+            for _ in range(settings.retries):
+                if child not in self._trained:
+                    break
+                child = self._space.mutate(child, self._rng)
             self._queue.append(child)
 
     def _roulette(self) -> np.ndarray:
         """Cumulative selection probabilities, in proportion to the distance from the worst that did not fail."""
         values = np.array([value for value, _ in self._parents])
-        finite = np.isfinite(values)
-        above = np.where(finite, values - values[finite].min(initial=np.inf), 0.0) if finite.any() else 0 * values
-        above = np.nan_to_num(above) if above.sum() > 0 else np.ones(len(values))
+        worst = values[np.isfinite(values)].min(initial=np.inf)
+        above = np.maximum(values, worst) - worst if np.isfinite(worst) else np.zeros(len(values))
+        if not above.any():
+            above[:] = 1.0
         return np.cumsum(above) / above.sum()
 
     def _parent(self, weights: np.ndarray) -> Cell:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections import deque
 from dataclasses import dataclass
+from operator import itemgetter
 
 import numpy as np
 
@@ -46,13 +47,9 @@ class RegularizedEvolution:
             return Trial(self._space.sample(self._rng), self._full)
         size = len(self._population)
         drawn = self._rng.random(self._settings.sample_size).tolist()
-        parent = max([self._population[int(u * size)] for u in drawn], key=_value)[1]
+        parent = max([self._population[int(u * size)] for u in drawn], key=itemgetter(0))[1]
         return Trial(self._space.mutate(parent, self._rng), self._full)
 
     def tell(self, trial: Trial, outcome: Outcome) -> None:
         value = outcome.val_acc if outcome.status is Status.OK else -np.inf
         self._population.append((value, trial.cell))
-
-
-def _value(member: tuple[float, Cell]) -> float:
-    return member[0]

@@ -10,11 +10,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from nasbench.records import Outcome, Status, Trial
+from nasbench.records import Cell, Outcome, Status, Trial
 from nasbench.runs.strategy import Problem
 
-TRIES = 1000
-"""Draws from the policy before a space with invalid decisions is sampled uniformly instead."""
+DRAWS = 200
+"""Draws from the policy for a cell that is valid and new, before one is taken uniformly instead."""
 
 
 @dataclass(frozen=True)
@@ -29,7 +29,8 @@ class Settings:
 class Reinforce:
     """One categorical distribution per decision of the space, trained by the score-function gradient.
 
-    Rewards are accuracies as fractions; a failed training is rewarded with 0.
+    Rewards are accuracies as fractions; a failed training is rewarded with 0. A cell that was asked for before is drawn
+    again: its reward is known, and learning from it once more would only make the policy collapse onto it.
     """
 
     def __init__(self, problem: Problem, rng: np.random.Generator, settings: Settings = Settings()) -> None:  # noqa: B008
@@ -40,16 +41,21 @@ class Reinforce:
         self._first, self._second = np.zeros(self._allowed.shape), np.zeros(self._allowed.shape)
         self._updates, self._rewards = 0, 0.0
         self._probabilities = _softmax(self._logits)
+        self._asked: set[Cell] = set()
 
     def ask(self) -> Trial:
         cumulative = np.cumsum(self._probabilities, axis=1)
         cumulative[:, -1] = 1.0
-        for _ in range(TRIES):
+        cell = None
+        for _ in range(DRAWS if len(self._asked) < len(self._space) else 0):
             decisions = (self._rng.random((len(cumulative), 1)) >= cumulative).sum(axis=1)
             cell = self._space.from_choices(decisions.tolist())
-            if cell is not None:
-                return Trial(cell, self._full)
-        return Trial(self._space.sample(self._rng), self._full)
+            if cell is not None and cell not in self._asked:
+                break
+        else:
+            cell = self._space.sample(self._rng)
+        self._asked.add(cell)
+        return Trial(cell, self._full)
 
     def tell(self, trial: Trial, outcome: Outcome) -> None:
         settings = self._settings

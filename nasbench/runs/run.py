@@ -12,6 +12,7 @@ import time
 import zlib
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from math import isnan
 from typing import NamedTuple
 
 import numpy as np
@@ -138,18 +139,18 @@ class _Runner:
         self, strategy: Strategy, benchmark: Benchmark, run: Run, draw: Callable[[Cell], int | None] | None
     ) -> None:
         self.strategy, self.benchmark, self.run, self.draw = strategy, benchmark, run, draw
+        self.simple = benchmark.identity is None and draw is None
         self.known: dict[tuple, Outcome] = {}
         self.landing: dict[tuple, float] = {}
         self.paid: dict[tuple, tuple[int, Cost]] = {}
+        self.best: tuple[int, float] = (0, -math.inf)
+        self.flying: list[tuple[float, int, Trial, tuple, Outcome]] = []
 
     def loop(self, workers: int, charge_overhead: bool) -> Run:
         """While a worker is free and budget is left, ask; otherwise let the earliest training finish."""
-        run, ledger, known, landing = self.run, self.run.ledger, self.known, self.landing
+        run, ledger, known, flying, landing = self.run, self.run.ledger, self.known, self.flying, self.landing
         ask, tell, evaluate = self.strategy.ask, self.strategy.tell, self.benchmark.evaluate
-        resumable, simple = self.benchmark.resumable, self.benchmark.identity is None and self.draw is None
-        timer, push, pop = time.perf_counter, heapq.heappush, heapq.heappop
-        flying: list[tuple[float, int, Trial, tuple, Outcome, bool]] = []
-        best: tuple[int, float] = (0, -math.inf)
+        resumable, simple, timer = self.benchmark.resumable, self.simple, time.perf_counter
         clock = thinking = charged = 0.0
         order = in_a_row = 0
         asking = ledger.affordable
@@ -164,29 +165,36 @@ class _Runner:
                 if trial is not None:
                     key = trial if simple else self.key(trial)
                     outcome = known.get(key)
-                    if outcome is None and key not in landing:
+                    if outcome is None:
                         (outcome,) = evaluate((trial if simple else trial._replace(seed=key[2]),))
-                        cost = self.deducted(key, outcome.cost) if resumable else outcome.cost
+                        order += 1
+                        if key in landing:  # another worker trains it: wait for that one, at no cost
+                            heapq.heappush(flying, (landing[key], order, trial, (), outcome))
+                            run.repeats += 1
+                            continue
                         if outcome.status is not Status.MISSING and not (resumable and self.is_paid(key)):
-                            if ledger.fits(cost):
-                                ledger.charge(Kind.TRAINING, cost)
-                                seconds = cost[0]
-                                landing[key] = finish = clock + (seconds if seconds == seconds else cost[1])
-                                order += 1
-                                push(flying, (finish, order, trial, key, outcome, True))
-                                asking, in_a_row = ledger.affordable, 0
-                            else:
+                            cost = self.deducted(key, outcome.cost) if resumable else outcome.cost
+                            if not ledger.fits(cost):
                                 asking = False  # charging rule 7; what is in flight may still finish
+                                continue
+                            ledger.charge(Kind.TRAINING, cost)
+                            in_a_row = 0
+                            asking = ledger.affordable
+                            finish = clock + (cost[1] if isnan(cost[0]) else cost[0])
+                            if workers > 1:
+                                landing[key] = finish
+                                heapq.heappush(flying, (finish, order, trial, key, outcome))
+                                continue
+                            clock = finish
+                            self.record(trial, key, outcome, clock)
+                            began = timer()
+                            tell(trial, outcome)
+                            thinking += timer() - began
                             continue
                         known[key] = outcome
                     run.repeats += 1
                     in_a_row += 1
                     asking = in_a_row < STALL
-                    if outcome is None:  # in flight at another worker: wait for that one at no cost
-                        (outcome,) = evaluate((trial if simple else trial._replace(seed=key[2]),))
-                        order += 1
-                        push(flying, (landing[key], order, trial, key, outcome, False))
-                        continue
                     began = timer()
                     tell(trial, outcome)
                     thinking += timer() - began
@@ -197,22 +205,26 @@ class _Runner:
             if not flying:
                 run.status = "stalled" if in_a_row >= STALL else "budget"
                 break
-            clock, _, trial, key, outcome, trained = pop(flying)
-            if trained:
+            clock, _, trial, key, outcome = heapq.heappop(flying)
+            if key:
                 del landing[key]
-                known[key] = outcome
-                if resumable:
-                    self.paid[key[0], key[2]] = (key[1], outcome.cost)
-                run.steps.append(Step(trial, key[2], outcome, ledger.spent, clock))
-                if outcome.status is Status.OK and (reached := (trial.epochs, outcome.val_acc)) > best:
-                    best = reached
-                    score = self.benchmark.score(trial.cell)
-                    run.incumbents.append(Incumbent(len(run.steps) - 1, trial.cell, score))
+                self.record(trial, key, outcome, clock)
             began = timer()
             tell(trial, outcome)
             thinking += timer() - began
         run.overhead_seconds = thinking
         return run
+
+    def record(self, trial: Trial, key: tuple, outcome: Outcome, clock: float) -> None:
+        """Enter a finished training into the memory and the trace, and see whether it is the new incumbent."""
+        run = self.run
+        self.known[key] = outcome
+        if self.benchmark.resumable:
+            self.paid[key[0], key[2]] = (key[1], outcome.cost)
+        run.steps.append(Step(trial, key[2], outcome, run.ledger.spent, clock))
+        if outcome.status is Status.OK and (trial.epochs, outcome.val_acc) > self.best:
+            self.best = (trial.epochs, outcome.val_acc)
+            run.incumbents.append(Incumbent(len(run.steps) - 1, trial.cell, self.benchmark.score(trial.cell)))
 
     def key(self, trial: Trial) -> tuple:
         """What is trained, for how long and with which seed: (cell or class, epochs, seed)."""

@@ -127,6 +127,12 @@ class CellSpace(Space):
     def from_choices(self, values: Sequence[int]) -> OpCodes | None:
         return tuple(values)
 
+    def sample(self, rng: np.random.Generator, rule: str | None = None) -> OpCodes:
+        if rule is None:
+            return self._cells[int(rng.random() * self._size)]
+        representatives = self.representatives(rule)
+        return self._cells[int(representatives[int(rng.random() * len(representatives))])]
+
     def neighbours(self, cell: OpCodes) -> list[OpCodes]:
         return [
             (*cell[:edge], code, *cell[edge + 1 :])

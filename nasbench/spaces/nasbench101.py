@@ -107,11 +107,11 @@ class NASBench101(Space):
         array = np.asarray(matrix)
         if array.ndim != 2 or array.shape[0] != array.shape[1] or len(array) < 2:
             raise NasbenchError(f"an adjacency matrix is square, 2 x 2 or larger; this one is {array.shape}.")
-        if not np.isin(array, (0, 1)).all():
+        if not ((array == 0) | (array == 1)).all():
             raise NasbenchError("an adjacency matrix holds only 0 and 1; this one has other values.")
         if np.tril(array).any():
             raise NasbenchError(
-                "an adjacency matrix must be upper triangular: edges point to later vertices."
+                "an adjacency matrix must be upper triangular: each edge points to a later vertex."
             )
         names = list(operations)
         if len(names) == len(array) and (names[0], names[-1]) == ("input", "output"):
@@ -120,12 +120,10 @@ class NASBench101(Space):
             raise NasbenchError(
                 f"{len(array)} vertices need {len(array) - 2} interior operations; {len(names)} were given."
             )
-        edges = [(int(i), int(j)) for i, j in np.argwhere(array)]
+        edges = [(i, j) for i, j in np.argwhere(array).tolist()]
         pruned = enumeration.prune(len(array), edges, [self._operation(name) for name in names])
         if pruned is None:
-            raise NasbenchError(
-                "the graph has no path from its input, vertex 0, to its output, the last one."
-            )
+            raise NasbenchError("the graph has no path from its input, vertex 0, to its output, the last.")
         vertices, edges, codes = pruned
         if vertices > MAX_VERTICES or len(edges) > MAX_EDGES:
             raise NasbenchError(
@@ -227,7 +225,7 @@ class NASBench101(Space):
                 return child
 
     def crossover(self, first: Cell101, second: Cell101, rng: np.random.Generator) -> Cell101:
-        """Each decision (`to_choices`) from either parent with probability 1/2, again until a cell comes out."""
+        """Each decision of `to_choices` from either parent with probability 1/2, until they make a cell."""
         pairs = list(zip(self.to_choices(first), self.to_choices(second), strict=True))
         while True:
             mask = int(rng.random() * (1 << len(pairs)))

@@ -33,28 +33,29 @@ class Curves:
         epochs: the epochs that were recorded, ascending; the last is the schedule's length.
         arrays: arrays named as in METRICS with axes [row], [row, seed] or [row, seed, epoch]; a seed or epoch axis of
             length 1 stands for all. `val_acc` is required; nan marks what was not measured.
-        seeds: label of every position on the seed axis.
+        seeds: label of every position on the seed axis; 0, 1, 2 ... if left out.
         attributes: provenance of this task: data hash, sizes, device, ... (JSON values).
     """
 
     task: str
     epochs: tuple[int, ...]
     arrays: Mapping[str, np.ndarray]
-    seeds: tuple[int, ...] = (0,)
+    seeds: tuple[int, ...] = ()
     attributes: Mapping[str, Any] = dataclasses.field(default_factory=dict)
 
     def __post_init__(self) -> None:
         epochs = tuple(int(e) for e in self.epochs)
         object.__setattr__(self, "epochs", epochs)
-        object.__setattr__(self, "seeds", tuple(int(s) for s in self.seeds))
+        if "val_acc" not in self.arrays:
+            raise NasbenchError(f"the results of {self.task!r} lack the array 'val_acc'.")
+        seeds = self.seeds or range(_length(self.arrays["val_acc"], 1))
+        object.__setattr__(self, "seeds", tuple(int(s) for s in seeds))
         if not epochs or epochs[0] < 1 or any(a >= b for a, b in zip(epochs, epochs[1:], strict=False)):
             raise NasbenchError(f"epochs of {self.task!r} must be positive and ascending, not {epochs}.")
-        if len(set(self.seeds)) != len(self.seeds) or not self.seeds:
+        if len(set(self.seeds)) != len(self.seeds):
             raise NasbenchError(f"seeds of {self.task!r} must be distinct, not {self.seeds}.")
         if not self.task or "/" in self.task:
             raise NasbenchError(f"a task needs a name without '/', not {self.task!r}.")
-        if "val_acc" not in self.arrays:
-            raise NasbenchError(f"the results of {self.task!r} lack the array 'val_acc'.")
         for name in self.arrays:
             if name not in METRICS:
                 raise unknown("array", name, METRICS)
@@ -114,6 +115,10 @@ class Curves:
         if "status" in self.arrays:
             trained = trained | (self.at("status", self.schedule) > 0)
         return np.broadcast_to(trained, (len(trained), len(self.seeds)))
+
+
+def _length(array: np.ndarray, axis: int) -> int:
+    return array.shape[axis] if array.ndim > axis else 1
 
 
 def _ranges(epochs: tuple[int, ...]) -> str:

