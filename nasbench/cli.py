@@ -9,7 +9,7 @@ import signal
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from . import __version__
 from .errors import NasbenchError, unknown
@@ -24,8 +24,8 @@ DESCRIPTION = """Compare architecture search strategies on real training results
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; returns the exit code."""
-    options = _parser().parse_args(arguments)
     try:
+        options = _parser().parse_args(_join_negative(sys.argv[1:] if arguments is None else arguments))
         options.command(options)
         sys.stdout.flush()
     except NasbenchError as error:
@@ -46,6 +46,22 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 0
 
 
+def _join_negative(arguments: Sequence[str]) -> list[str]:
+    """Writes `--budget -5evals` as `--budget=-5evals`, which argparse would take for an option of its own."""
+    joined: list[str] = []
+    for argument in arguments:
+        if joined and joined[-1].startswith("--") and argument[:1] == "-" and argument[1:2].isdigit():
+            joined[-1] += f"={argument}"
+        else:
+            joined.append(argument)
+    return joined
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        raise NasbenchError(f"{message}; see `{self.prog} --help`.")
+
+
 def _complain(sentence: str, code: int) -> int:
     print(f"nasbench: {sentence}", file=sys.stderr)
     return code
@@ -56,7 +72,7 @@ def _names(text: str) -> list[str]:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+    parser = _Parser(
         "nasbench", description=DESCRIPTION, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--version", action="version", version=f"nasbench {__version__}")

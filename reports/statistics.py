@@ -134,7 +134,7 @@ def wilcoxon_holm(table: pd.DataFrame) -> pd.DataFrame:
 
     long = table.melt(var_name="strategy", value_name="value", ignore_index=True)
     found = scikit_posthocs.posthoc_wilcoxon(
-        long, val_col="value", group_col="strategy", zero_method="zsplit", method="approx", p_adjust="holm"
+        long, val_col="value", group_col="strategy", zero_method="zsplit", p_adjust="holm"
     )
     return found.loc[names, names].fillna(1.0)
 

@@ -66,16 +66,19 @@ class Study:
         known = self.manifest["strategies"]
         return {name: str(known.get(name, {}).get("family") or "own") for name in self.strategies}
 
-    @functools.cache  # noqa: B019  (one study a report)
-    def final(self, metric: str) -> pd.DataFrame:
-        """Final regret, rows (task, seed), columns strategies; inf without a result, nan where a run is missing."""
-        runs = self.runs.assign(regret=self.runs[f"{metric}_regret"].astype(float).fillna(np.inf))
-        frame = runs.pivot(index=["task", "seed"], columns="strategy", values="regret")
-        return frame.reindex(index=self.tasks, level="task")[self.strategies]
+    @functools.cached_property
+    def final(self) -> dict[str, pd.DataFrame]:
+        """Final regrets by metric, rows (task, seed), columns strategies; inf without a result, nan if missing."""
+        found = {}
+        for metric in self.metrics:
+            runs = self.runs.assign(regret=self.runs[f"{metric}_regret"].astype(float).fillna(np.inf))
+            frame = runs.pivot(index=["task", "seed"], columns="strategy", values="regret")
+            found[metric] = frame.reindex(index=self.tasks, level="task")[self.strategies]
+        return found
 
     def values(self, metric: str, task: str, strategy: str) -> np.ndarray:
         """Final regrets of the runs that have a result."""
-        column = self.final(metric).loc[task, strategy].to_numpy()
+        column = self.final[metric].loc[task, strategy].to_numpy()
         return column[np.isfinite(column)]
 
     def accuracies(self, metric: str, task: str, strategy: str) -> np.ndarray:

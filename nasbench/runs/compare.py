@@ -64,15 +64,17 @@ def compare(
         NasbenchError: unknown names, a budget in a currency the table does not know, a folder with other results,
             or a folder that cannot be written.
     """
+    if jobs == 0:
+        raise NasbenchError("a comparison needs at least one process, or -1 for one per core; not 0.")
     suite = Suite.load(suite) if isinstance(suite, str) else suite
     table = open_table(suite.table) if table is None else table
     chosen = _choose(suite, strategies)
+    for task in suite.tasks:
+        check_budget(_benchmark(table, suite, task), Budget.parse(suite.budget))
     folder = Path(out)
     manifest = _claim(folder, suite, table, chosen)
     suite = Suite.from_fields(manifest["suite"])
-    chosen = _choose(suite, {**strategies, **chosen})
-    for task in suite.tasks:
-        check_budget(_benchmark(table, suite, task), Budget.parse(suite.budget))
+    chosen = _choose(suite, strategies)
     keys = [RunKey(t, s, i) for t in suite.tasks for s in suite.strategies for i in range(suite.seeds)]
     todo = [key for key in keys if read_run(folder, key) is None]
     done = len(keys) - len(todo)

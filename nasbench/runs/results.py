@@ -44,7 +44,8 @@ class Results:
         """One row a run, columns as in runs.csv."""
         import pandas as pd
 
-        return pd.DataFrame([row(self.manifest, document) for document in self.documents], columns=list(COLUMNS))
+        frame = pd.DataFrame([row(self.manifest, document) for document in self.documents], columns=list(COLUMNS))
+        return frame.astype(dict.fromkeys(("spent", "best_val", "best_test", "val_regret", "test_regret"), float))
 
     @functools.cached_property
     def traces(self) -> pd.DataFrame:

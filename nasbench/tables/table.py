@@ -91,15 +91,19 @@ class Table:
         attributes: Mapping[str, Any] | None = None,
     ) -> Table:
         """A table from anybody's own results, checked; arguments as for the class. NasbenchError on wrong shapes."""
+        space = open_space(space) if isinstance(space, str) else space
+        if cells is not None:
+            cells = np.asarray(cells)
+            outside = ~((cells >= 0) & (cells < len(space)) & (cells == np.floor(cells)))
+            if outside.any():
+                raise NasbenchError(
+                    f"cell indices of {space.name} are whole numbers from 0 to {len(space) - 1}, not {cells[outside][0]}."
+                )
+            if len(np.unique(cells)) != len(cells):
+                raise NasbenchError("two rows of the table belong to the same cell.")
         table = cls(space, curves, rows, cells, attributes)
-        outside = (table.cells < 0) | (table.cells >= len(table.space))
-        if outside.any():
-            raise NasbenchError(
-                f"cell indices of {table.space.name} run from 0 to {len(table.space) - 1}; "
-                f"{int(table.cells[outside][0])} is outside."
-            )
-        if len(np.unique(table.cells)) != len(table.cells):
-            raise NasbenchError("two rows of the table belong to the same cell.")
+        if rows == "classes" and len(np.unique(table.space.classes("exact")[table.cells])) != len(table):
+            raise NasbenchError("two rows of the table belong to the same equivalence class.")
         for schedules in table._curves.values():
             for entry in schedules.values():
                 entry.check(len(table))

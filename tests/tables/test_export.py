@@ -35,7 +35,7 @@ def table() -> Table:
         Curves("final", (5,), final, (0, 1)),
     ]
     attributes = {"name": "mine", "citation": ["A and B, 2020", 'C, "quoted", 2021'], "protocol": "p"}
-    return Table.from_arrays("nasbench201", curves, cells=[4, 11, 2000], attributes=attributes)
+    return Table.from_arrays("nasbench201", curves, cells=np.array([4, 11, 2000]), attributes=attributes)
 
 
 def test_npz_reads_back_as_the_same_content(table: Table, tmp_path: Path) -> None:

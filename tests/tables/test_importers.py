@@ -13,6 +13,7 @@ import struct
 import subprocess
 import zipfile
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -506,7 +507,11 @@ CELL = "|nor_conv_3x3~0|+|nor_conv_3x3~0|avg_pool_3x3~1|+|none~0|nor_conv_3x3~1|
 
 def test_an_npz_needs_only_cells_and_accuracies(tmp_path: Path, nb201: CellSpace) -> None:
     path = tmp_path / "mine.npz"
-    np.savez(path, **{"cells": [name_of(3), CELL], "digits/9/val_acc": [[[10.0, 20.0]], [[30.0, np.nan]]]})
+    arrays: dict[str, Any] = {
+        "cells": [name_of(3), CELL],
+        "digits/9/val_acc": [[[10.0, 20.0]], [[30.0, np.nan]]],
+    }
+    np.savez(path, **arrays)
     table = import_table(None, path, space="nasbench201", attributes={"licence": "MIT"})
     assert table.cells.tolist() == [3, 11]
     assert table.attributes == {"licence": "MIT"}
@@ -516,9 +521,15 @@ def test_an_npz_needs_only_cells_and_accuracies(tmp_path: Path, nb201: CellSpace
 
 def test_an_npz_with_every_label(tmp_path: Path) -> None:
     path = tmp_path / "mine.npz"
-    arrays = {"epochs": [3, 9], "seeds": [5, 6], "val_acc": np.full((2, 2, 2), 50.0), "parameters": [10, 20]}
+    arrays: dict[str, Any] = {
+        "epochs": [3, 9],
+        "seeds": [5, 6],
+        "val_acc": np.full((2, 2, 2), 50.0),
+        "parameters": [10, 20],
+    }
     about = json.dumps({"space": "nasbench201", "attributes": {"name": "mine"}, "curves": {"t/9": {"n": 1}}})
-    np.savez(path, about=about, cells=[4, 9], **{f"t/9/{name}": array for name, array in arrays.items()})
+    named: dict[str, Any] = {f"t/9/{name}": array for name, array in arrays.items()}
+    np.savez(path, about=about, cells=[4, 9], **named)
     table = import_npz(path)
     assert table.curves("t").epochs == (3, 9)
     assert table.curves("t").seeds == (5, 6)

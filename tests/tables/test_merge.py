@@ -21,7 +21,7 @@ def whole_table(rng: np.random.Generator, rows: int = 12, seeds: int = 3) -> Tab
     curves = []
     for task, epochs in (("a", (2, 4)), ("a", (1, 4, 9)), ("b", (5,))):
         shape = (rows, seeds, len(epochs))
-        arrays = {
+        arrays: dict[str, np.ndarray] = {
             "val_acc": rng.uniform(0, 100, shape),
             "train_loss": rng.uniform(0, 3, shape).astype(np.float32),
             "test_acc": rng.uniform(0, 100, shape[:2]) if len(epochs) == 1 else rng.uniform(0, 100, shape),
@@ -87,7 +87,10 @@ def test_what_nobody_measured_is_nan_and_integers_stay_integers_only_if_complete
 def test_epochs_recorded_in_one_table_only_are_nan_in_the_rows_of_the_other() -> None:
     final = Curves("t", (4,), {"val_acc": np.array([[40.0]]), "train_seconds": np.array([8.0])})
     curve = Curves("t", (1, 4), {"val_acc": np.array([[[10.0, 30.0]]]), "train_seconds": np.array([4.0])})
-    one, two = Table.from_arrays(SPACE, [final], cells=[5]), Table.from_arrays(SPACE, [curve], cells=[3])
+    one, two = (
+        Table.from_arrays(SPACE, [final], cells=np.array([5])),
+        Table.from_arrays(SPACE, [curve], cells=np.array([3])),
+    )
     merged = merge([one, two]).curves("t")
     assert merged.epochs == (1, 4)
     np.testing.assert_array_equal(merged.arrays["val_acc"], [[[10, 30]], [[np.nan, 40]]])
@@ -100,14 +103,14 @@ def test_seconds_with_and_without_an_axis_of_epochs() -> None:
     uneven = Curves(
         "t", (1, 4), {"val_acc": np.full((1, 1, 2), 1.0), "train_seconds": np.array([[[5.0, 8.0]]])}
     )
-    tables = [Table.from_arrays(SPACE, [c], cells=[i]) for i, c in enumerate((even, uneven))]
+    tables = [Table.from_arrays(SPACE, [c], cells=np.array([i])) for i, c in enumerate((even, uneven))]
     assert merge(tables).curves("t").arrays["train_seconds"].tolist() == [[[2, 8]], [[5, 8]]]
 
 
 def test_a_cell_seconds_differ_between_seeds_of_two_tables() -> None:
     def table(seeds: tuple[int, ...], seconds: float, accuracies: list[float]) -> Table:
         arrays = {"val_acc": np.array([accuracies]), "train_seconds": np.array([seconds])}
-        return Table.from_arrays(SPACE, [Curves("t", (4,), arrays, seeds)], cells=[5])
+        return Table.from_arrays(SPACE, [Curves("t", (4,), arrays, seeds)], cells=np.array([5]))
 
     merged = merge([table((0, 1), 8.0, [10, np.nan]), table((1, 2), 9.0, [20, 30])]).curves("t")
     assert merged.arrays["train_seconds"].tolist() == [[8, 9, 9]]
@@ -130,7 +133,7 @@ def test_two_values_for_one_training_are_refused_by_task_seed_and_cell() -> None
 def test_float32_is_no_contradiction() -> None:
     def table(dtype: type) -> Table:
         return Table.from_arrays(
-            SPACE, [Curves("t", (4,), {"val_acc": np.array([[100 / 3]], dtype)})], cells=[5]
+            SPACE, [Curves("t", (4,), {"val_acc": np.array([[100 / 3]], dtype)})], cells=np.array([5])
         )
 
     assert merge([table(np.float64), table(np.float32)]).curves("t").arrays["val_acc"].tolist() == [[100 / 3]]
@@ -139,7 +142,9 @@ def test_float32_is_no_contradiction() -> None:
 def test_attributes_that_differ_are_listed_and_protocols_must_agree() -> None:
     def table(cell: int, **attributes: object) -> Table:
         entry = Curves("t", (4,), {"val_acc": np.array([50.0])}, attributes={"data": attributes["device"]})
-        return Table.from_arrays(SPACE, [entry], cells=[cell], attributes={"licence": "MIT"} | attributes)
+        return Table.from_arrays(
+            SPACE, [entry], cells=np.array([cell]), attributes={"licence": "MIT"} | attributes
+        )
 
     tables = [
         table(0, device="x", name="n0"),
@@ -161,7 +166,7 @@ def test_rows_that_are_classes_meet_under_the_smaller_cell() -> None:
 
     def table(cell: int, seed: int) -> Table:
         entry = Curves("t", (4,), {"val_acc": np.array([[10.0 + seed]])}, seeds=(seed,))
-        return Table.from_arrays(SPACE, [entry], "classes", cells=[cell])
+        return Table.from_arrays(SPACE, [entry], "classes", cells=np.array([cell]))
 
     merged = merge([table(second, 0), table(first, 1)])
     assert merged.cells.tolist() == [first]
@@ -171,7 +176,9 @@ def test_rows_that_are_classes_meet_under_the_smaller_cell() -> None:
 
 def test_tables_that_do_not_belong_together_are_refused() -> None:
     def table(space: str, rows: str = "cells") -> Table:
-        return Table.from_arrays(space, [Curves("t", (4,), {"val_acc": np.array([50.0])})], rows, cells=[0])
+        return Table.from_arrays(
+            space, [Curves("t", (4,), {"val_acc": np.array([50.0])})], rows, cells=np.array([0])
+        )
 
     with pytest.raises(NasbenchError, match="there are no tables"):
         merge([])

@@ -1,4 +1,4 @@
-"""The official files of NAS-Bench-101, nasbench_only108.tfrecord and nasbench_full.tfrecord, without TensorFlow.
+"""The official files of NAS-Bench-101, nasbench_{only108,full}.tfrecord, read without TensorFlow.
 
 Each record is a JSON list: hash of the cell, epochs, adjacency bits, operations, and a base64 protocol buffer
 `ModelMetrics` with evaluations before, halfway through and after training. Every cell was trained three times

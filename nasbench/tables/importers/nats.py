@@ -44,7 +44,7 @@ ATTRIBUTES = {
     "protocol": PROTOCOL,
     "seeds": "labels are the training seeds of the release",
     "train_seconds": "training of the run that the validation accuracy is from, without evaluation",
-    "flops": "multiply-adds, each counted once",
+    "flops": "of one forward pass, twice the multiply-adds that the release records",
 }
 
 TESTS = {
@@ -192,7 +192,7 @@ class _Shelf:
         if not np.allclose(seconds, seconds[-1] * (np.arange(len(seconds)) + 1) / len(seconds), rtol=1e-9):
             self._uneven[row, int(seed)] = seconds[self._positions]
         self._put("parameters", row, seed, round(float(results["params"]) * 1e6))
-        self._put("flops", row, seed, round(float(results["flop"]) * 1e6))
+        self._put("flops", row, seed, round(2 * float(results["flop"]) * 1e6))
         latency = results.get("latency") or [np.nan]
         self._put("latency_seconds", row, seed, float(latency[0]) if latency[0] > 0 else np.nan)
 

@@ -1,0 +1,279 @@
+"""The figures of a report: regret as the budget is spent, final regret, ranks, pairwise probabilities."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.colors import LinearSegmentedColormap
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator, NullLocator
+
+from .statistics import ALPHA, Estimate, Pairs, band
+from .study import METRICS, Study
+from .style import INK, MUTED, RULE, Look
+
+CROWD = 9
+"""With more strategies than this, curves get one row of panels per family."""
+
+DOTS = 100
+"""Most dots in a row of the distributions; more runs than this are shown by as many quantiles."""
+
+UNITS = {
+    "evals": "budget spent (full trainings)", "epochs": "budget spent (training epochs)",
+    "s": "budget spent (training seconds)", "flops": "budget spent (training FLOPs)",
+}  # fmt: skip
+
+
+def anytime(study: Study, metric: str, looks: dict[str, Look], order: Sequence[str], along: str = "spent") -> Figure:
+    """Mean regret with its bootstrap band against the budget spent or the simulated clock, one column a task.
+
+    Args:
+        order: strategies, best first, as the legend lists them.
+    """
+    families = list(dict.fromkeys(study.families[name] for name in order))
+    crowded = len(order) > CROWD
+    rows = [[n for n in order if study.families[n] == f] for f in families] if crowded else [list(order)]
+    tasks = study.tasks
+    wide = min(len(tasks), 3) if not crowded else len(tasks)
+    down = len(rows) if crowded else math.ceil(len(tasks) / wide)
+    width = max(3.7 * wide, 5.2) + (1.9 if crowded else 0)
+    legend = 0.0 if crowded else 0.24 * math.ceil(len(order) / _legend_columns(width, order)) + 0.1
+    height = (2.1 if crowded else 3.0) * down + 0.35 + legend
+    figure = Figure(figsize=(width, height))
+    axes = figure.subplots(down, wide, squeeze=False)
+    curves = {(t, n): study.curve(metric, t, n, along) for t in tasks for n in order}
+    panels = [(row, t) for row in rows for t in tasks] if crowded else [(rows[0], t) for t in tasks]
+    for ax, (members, task) in zip(axes.flat, panels, strict=False):
+        means = []
+        for name in order:
+            curve = curves[task, name]
+            if curve is None:
+                continue
+            if name not in members:
+                ax.plot(curve.x, curve.regret.mean(axis=0), color=RULE, linewidth=0.7, zorder=1)
+                means.append(curve.regret.mean(axis=0))
+                continue
+            mean, low, high = band(curve.regret)
+            means.append(mean)
+            if len(mean) == 1:
+                ax.plot(curve.x, mean, marker="o", markersize=4, **looks[name].line)
+            ax.plot(curve.x, mean, **looks[name].line, zorder=3)
+            ax.fill_between(curve.x, low, high, color=looks[name].colour, alpha=0.16, linewidth=0, zorder=2)
+        _regret_axis(ax.yaxis, means, study.resolution(task, metric))
+        resolution = study.resolution(task, metric)
+        if np.isfinite(resolution):
+            ax.axhspan(0, resolution, color="#f1f3f6", linewidth=0, zorder=0)
+        _budget_axis(ax, study, along)
+        ax.set_title(task)
+    for ax in list(axes.flat)[len(panels) :]:
+        ax.set_visible(False)
+    for row in axes:
+        row[0].set_ylabel(f"mean {METRICS[metric]} regret\n(percent points)")
+    if crowded:
+        for row in axes[:-1]:
+            for ax in row:
+                ax.set_xlabel("")
+        for row in axes[1:]:
+            for ax in row:
+                ax.set_title("")
+        for row, members in zip(axes, rows, strict=True):
+            handles = [Line2D([], [], **looks[name].line, label=name) for name in members]
+            row[-1].legend(
+                handles=handles, title=study.families[members[0]], loc="upper left", bbox_to_anchor=(1.02, 1.02),
+                alignment="left", title_fontproperties={"weight": "bold", "size": 8.5}, borderaxespad=0,
+            )  # fmt: skip
+        figure.subplots_adjust(
+            left=0.68 / width, right=1 - 2.05 / width, top=1 - 0.3 / height, bottom=0.5 / height, wspace=0.22, hspace=0.22
+        )
+        return figure
+    handles = [Line2D([], [], **looks[name].line, label=name) for name in order]
+    figure.legend(
+        handles=handles, loc="lower left", bbox_to_anchor=(0.55 / width, 0), borderaxespad=0.2,
+        ncols=_legend_columns(width, order), handlelength=3, columnspacing=1.6,
+    )  # fmt: skip
+    figure.subplots_adjust(
+        left=0.72 / width, right=1 - 0.1 / width, top=1 - 0.3 / height, bottom=(0.5 + legend) / height,
+        wspace=0.2, hspace=0.42,
+    )  # fmt: skip
+    return figure
+
+
+def _legend_columns(width: float, names: Sequence[str]) -> int:
+    each = 0.72 + 0.085 * max(map(len, names))
+    columns = max(1, min(len(names), int((width - 0.6) / each)))
+    return math.ceil(len(names) / math.ceil(len(names) / columns))
+
+
+def _budget_axis(ax: Axes, study: Study, along: str) -> None:
+    ax.set_xlim(0, study.end(along) or 1)
+    ax.xaxis.set_major_locator(MaxNLocator(5))
+    ax.xaxis.set_major_formatter(FuncFormatter(lambda x, _: f"{x:,.0f}" if x < 1e7 else f"{x:.3g}"))
+    ax.set_xlabel(UNITS[study.budget.unit] if along == "spent" else "simulated clock (seconds)")
+
+
+def _regret_axis(axis, curves: Sequence[np.ndarray], resolution: float = math.nan) -> None:
+    """Logarithmic down to the smallest decade that matters, linear from there to 0, which is drawn."""
+    values = np.concatenate([c[np.isfinite(c)] for c in curves]) if curves else np.array([])
+    positive = values[values > 0]
+    top = float(values.max()) if len(values) and values.max() > 0 else 1.0
+    least = float(np.quantile(positive, 0.02)) if len(positive) else top / 10
+    if np.isfinite(resolution):
+        least = min(least, resolution)
+    threshold = 10.0 ** math.floor(math.log10(max(least, top / 1e4)))
+    zero = bool(len(values)) and values.min() <= threshold
+    set_scale = getattr(axis.axes, f"set_{axis.axis_name}scale")
+    set_limits = getattr(axis.axes, f"set_{axis.axis_name}lim")
+    decades = [10.0**k for k in range(round(math.log10(threshold)), math.ceil(math.log10(top * 1.3)) + 1)]
+    few = len(decades) <= 3
+    ticks = sorted({d * m for d in decades for m in ((1, 2, 5) if few else (1, 3) if len(decades) == 4 else (1,))})
+    if zero:
+        set_scale("symlog", linthresh=threshold, linscale=0.35)
+        set_limits(-0.06 * threshold, top * 1.3)
+        ticks = [0.0, *ticks]
+    else:
+        set_scale("log")
+        low = float(values.min()) if len(values) else threshold
+        set_limits(low / 1.3, top * 1.3)
+        ticks = [t for t in ticks if t >= low / 1.3]
+    axis.set_major_locator(FixedLocator([t for t in ticks if t <= top * 1.3]))
+    axis.set_major_formatter(FuncFormatter(lambda x, _: f"{x:g}"))
+    axis.set_minor_locator(NullLocator())
+
+
+def distribution(
+    study: Study, metric: str, looks: dict[str, Look], order: Sequence[str], middles: dict[tuple[str, str], Estimate]
+) -> Figure:
+    """Final regret of every run: a dot a run (or a hundred quantiles), quartiles, interquartile mean with interval.
+
+    Args:
+        middles: (task, strategy) -> interquartile mean.
+    """
+    tasks = study.tasks
+    label = 0.25 + 0.078 * max(map(len, order))
+    wide = min(len(tasks), 3)
+    down = math.ceil(len(tasks) / wide)
+    each = 0.34 * len(order) + 0.15
+    width, height = label + max(3.1 * wide, 4.5), down * (each + 0.85)
+    figure = Figure(figsize=(width, height))
+    axes = figure.subplots(down, wide, squeeze=False, sharey=True)
+    for ax, task in zip(axes.flat, tasks, strict=False):
+        shown = []
+        for row, name in enumerate(order):
+            values = np.sort(study.values(metric, task, name))
+            if not len(values):
+                ax.text(0.02, row, "no result", transform=ax.get_yaxis_transform(), color=MUTED, va="center", fontsize=7.5)
+                continue
+            shown.append(values)
+            dots = values if len(values) <= DOTS else np.quantile(values, (np.arange(DOTS) + 0.5) / DOTS)
+            spread = ((np.arange(len(dots)) * 0.618034) % 1 - 0.5) * 0.5
+            colour = looks[name].colour
+            ax.plot(
+                dots, row + spread, linestyle="none", marker="o", markersize=3, markeredgewidth=0, color=colour, alpha=0.38,
+                clip_on=False, zorder=2,
+            )  # fmt: skip
+            first, third = np.quantile(values, [0.25, 0.75])
+            ax.plot([first, third], [row, row], color=colour, linewidth=5, alpha=0.45, solid_capstyle="butt", zorder=3)
+            middle = middles[task, name]
+            if np.isfinite(middle.low):
+                ax.plot([middle.low, middle.high], [row, row], color=INK, linewidth=1.4, solid_capstyle="butt", zorder=4)
+            ax.plot(
+                [middle.value], [row], marker="D", markersize=5, color=colour, markeredgecolor=INK, markeredgewidth=0.9,
+                clip_on=False, zorder=5,
+            )  # fmt: skip
+        resolution = study.resolution(task, metric)
+        _regret_axis(ax.xaxis, shown, resolution)
+        if np.isfinite(resolution):
+            ax.axvspan(0, resolution, color="#f1f3f6", linewidth=0, zorder=0)
+        ax.set_ylim(len(order) - 0.5, -0.5)
+        ax.set_yticks(range(len(order)), order, color=INK)
+        ax.tick_params(axis="y", length=0)
+        ax.grid(axis="y", visible=False)
+        ax.spines["left"].set_visible(False)
+        ax.set_title(task)
+        ax.set_xlabel(f"final {METRICS[metric]} regret (percent points)")
+    for ax in list(axes.flat)[len(tasks) :]:
+        ax.set_visible(False)
+    figure.subplots_adjust(
+        left=label / width, right=1 - 0.12 / width, top=1 - 0.3 / height, bottom=0.5 / height, wspace=0.1,
+        hspace=0.85 / each,
+    )  # fmt: skip
+    return figure
+
+
+def critical_difference(ranks: pd.Series, p_values: pd.DataFrame, looks: dict[str, Look]) -> Figure:
+    """Mean ranks, with a bar over every group of strategies that the test does not separate (Demsar, JMLR 2006)."""
+    import scikit_posthocs
+
+    figure = Figure(figsize=(9.6, 2))
+    ax = figure.add_axes((0.27, 0.06, 0.46, 0.72))
+    found = scikit_posthocs.critical_difference_diagram(
+        ranks, p_values, ax=ax, alpha=ALPHA, text_h_margin=0.06 * max(0.5, float(np.ptp(ranks))),
+        label_fmt_left="{label}  {rank:.2f}", label_fmt_right="{rank:.2f}  {label}",
+        color_palette={name: looks[name].colour for name in ranks.index},
+        label_props={"fontsize": 9}, marker_props={"s": 26}, elbow_props={"linewidth": 1.1},
+        crossbar_props={"color": INK, "linewidth": 3.2, "solid_capstyle": "round"},
+    )  # fmt: skip
+    levels = (len(ranks) + 1) // 2 + len({bar[0].get_ydata()[0] for bar in found["crossbars"]})
+    height = 0.75 + 0.235 * (levels + 1)
+    figure.set_size_inches(9.6, height)
+    ax.set_position((0.27, 0.08 / height, 0.46, 1 - 0.66 / height))
+    ax.set_ylim(-levels - 0.9, 0)
+    margin = 0.04 * max(0.5, float(np.ptp(ranks)))
+    ax.set_xlim(float(ranks.min()) - margin, float(ranks.max()) + margin)
+    for artist in ax.lines + ax.texts + ax.collections:
+        artist.set_clip_on(False)
+    ax.grid(visible=False)
+    ax.spines["top"].set_visible(True)
+    ax.xaxis.set_major_locator(MaxNLocator(7, steps=[1, 2, 5]))
+    ax.set_xlabel("mean rank (1 = best)", fontsize=8.5)
+    ax.xaxis.set_label_position("top")
+    return figure
+
+
+def pairwise(pairs: Pairs, order: Sequence[str], looks: dict[str, Look]) -> Figure:
+    """Matrix of the probability that a run of the row ends better than one of the column, with intervals if they fit."""
+    many = len(order)
+    detailed = many <= 12
+    side = 0.82 if detailed else 0.46
+    label = 0.25 + 0.08 * max(map(len, order))
+    head = 0.12 + 0.068 * max(map(len, order))
+    width, height = label + side * many + head * 0.6 + 0.1, head + (0.62 if detailed else 0.36) * many + 0.1
+    figure = Figure(figsize=(width, height))
+    down = (0.62 if detailed else 0.36) * many
+    ax = figure.add_axes((label / width, 0.1 / height, side * many / width, down / height))
+    colours = LinearSegmentedColormap.from_list("improvement", ["#d98a45", "#f8f8f6", "#4a90c4"])
+    shown = np.where(np.eye(many, dtype=bool), np.nan, pairs.value)
+    ax.pcolormesh(np.arange(many + 1), np.arange(many + 1), shown, cmap=colours, vmin=0, vmax=1, edgecolors="white", linewidth=1.5)
+    for i in range(many):
+        for j in range(many):
+            if i == j:
+                continue
+            clear = not pairs.low[i, j] <= 0.5 <= pairs.high[i, j] and np.isfinite(pairs.low[i, j])
+            lift = 0.14 if detailed and np.isfinite(pairs.low[i, j]) else 0.0
+            ax.text(
+                j + 0.5, i + 0.5 - lift, f"{pairs.value[i, j]:.2f}", ha="center", va="center", color=INK,
+                fontsize=9 if detailed else 7, fontweight="bold" if clear else "normal",
+            )  # fmt: skip
+            if lift:
+                ax.text(
+                    j + 0.5, i + 0.74, f"{pairs.low[i, j]:.2f}–{pairs.high[i, j]:.2f}", ha="center", va="center",
+                    color="#3b4653", fontsize=6.6,
+                )  # fmt: skip
+    ax.set_xlim(0, many)
+    ax.set_ylim(many, 0)
+    ax.set_yticks(np.arange(many) + 0.5, order)
+    ax.set_xticks(np.arange(many) + 0.5, order, rotation=35, ha="left", rotation_mode="anchor")
+    ax.xaxis.tick_top()
+    for tick, name in zip([*ax.get_yticklabels(), *ax.get_xticklabels()], [*order, *order], strict=True):
+        tick.set_color(looks[name].colour)
+        tick.set_fontsize(9 if detailed else 8)
+    ax.tick_params(length=0)
+    ax.grid(visible=False)
+    for spine in ax.spines.values():
+        spine.set_visible(False)
+    return figure

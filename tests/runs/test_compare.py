@@ -1,0 +1,195 @@
+"""Comparisons: the folder they leave, resuming, and the same bytes for any number of processes."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+
+import strategies
+from nasbench.errors import NasbenchError
+from nasbench.runs import Results, Suite, compare, suites
+from nasbench.runs.store import COLUMNS
+
+SMALL = Suite("small", ("cifar10", "cifar100"), ("random_search", "local_search"), seeds=3, budget="12evals")
+VARYING = {"timings.csv", "provenance.json"}
+
+
+def content(folder):
+    files = (p for p in folder.rglob("*") if p.is_file() and p.name not in VARYING)
+    return {str(p.relative_to(folder)): p.read_bytes() for p in files}
+
+
+@pytest.fixture
+def small(tmp_path):
+    return compare(SMALL, strategies.CATALOGUE, tmp_path / "small", jobs=1)
+
+
+def test_runs_csv_has_one_row_a_run(small):
+    assert tuple(small.runs.columns) == COLUMNS
+    assert len(small.runs) == 2 * 2 * 3
+    assert (small.folder / "runs.csv").read_text().splitlines()[0] == ",".join(COLUMNS)
+    row = small.runs.iloc[0]
+    assert (row.suite, row.table, row.currency, row.evaluations, row.spent) == (
+        "small", "nasbench201", "evaluations", 12, 12,
+    )  # fmt: skip
+    assert row.val_regret == pytest.approx(91.60666656 - row.best_val)
+    assert np.isnan(row.best_test)
+
+
+def test_frames_agree_with_each_other(small):
+    traces, ledger, runs = small.traces, small.ledger, small.runs
+    assert len(traces) == len(ledger) == runs.evaluations.sum()
+    at = ["task", "strategy", "seed"]
+    last = traces.groupby(at, observed=True).incumbent_val.last().reset_index()
+    merged = last.merge(runs, on=at)
+    assert np.allclose(merged.incumbent_val, merged.best_val)
+    observed = traces.groupby(at, observed=True).val_acc.max().reset_index().merge(runs, on=at)
+    assert np.allclose(observed.val_acc, observed.best_val)
+    assert ledger.groupby(at, observed=True).evaluations.sum().eq(12).all()
+    assert set(ledger.kind) == {"training"}
+    assert len(small.timings) == len(runs)
+
+
+def test_the_same_bytes_for_any_number_of_processes(small, tmp_path):
+    other = compare(SMALL, strategies.CATALOGUE, tmp_path / "other", jobs=2)
+    assert content(small.folder) == content(other.folder)
+
+
+def test_a_finished_comparison_is_not_run_again_and_a_lost_run_is(small):
+    before = content(small.folder)
+    runs = sorted(small.folder.rglob("0*.json"))
+    stamps = {p: p.stat().st_mtime_ns for p in runs}
+    runs[0].unlink()
+    runs[1].write_text(runs[1].read_text()[:100])
+    compare(SMALL, strategies.CATALOGUE, small.folder, jobs=1)
+    assert content(small.folder) == before
+    assert [p for p in runs if p.stat().st_mtime_ns != stamps[p]] == runs[:2]
+
+
+def test_a_comparison_can_grow(small, tmp_path):
+    larger = SMALL.replace(seeds=4, strategies=("random_search", "exhaustive"), tasks=("cifar10",))
+    grown = compare(larger, strategies.CATALOGUE, small.folder, jobs=1)
+    assert set(grown.runs.strategy) == {"random_search", "local_search", "exhaustive"}
+    assert len(grown.runs) == 2 * 3 * 4
+    at_once = SMALL.replace(seeds=4, strategies=("random_search", "local_search", "exhaustive"))
+    fresh = compare(at_once, strategies.CATALOGUE, tmp_path / "fresh", jobs=1)
+    assert content(fresh.folder) == content(small.folder)
+
+
+def test_other_rules_tables_and_strategies_need_another_folder(small, tiny_table):
+    catalogue = dict(strategies.CATALOGUE)
+    for suite, table, chosen, says in (
+        (SMALL.replace(budget="13evals"), None, catalogue, "budget = '12evals', not '13evals'"),
+        (SMALL.replace(observe="seed"), None, catalogue, "observe = 'mean'"),
+        (SMALL.replace(tasks=("toy",)), tiny_table, catalogue, "another table"),
+        (SMALL, None, {**catalogue, "local_search": catalogue["random_search"]}, "another strategy called"),
+    ):
+        with pytest.raises(NasbenchError, match=says):
+            compare(suite, chosen, small.folder, table, jobs=1)
+
+
+def test_any_table_in_memory_can_be_compared_on(tiny_table, tmp_path):
+    suite = Suite("toy", ("toy",), ("random_search",), seeds=2, budget="90s")
+    results = compare(suite, strategies.CATALOGUE, tmp_path / "r", tiny_table, jobs=2)
+    assert results.runs.evaluations.tolist() == [3, 3]
+    assert results.runs.test_regret.notna().all()
+    assert results.ledger.flops.tolist() == [4500.0] * 6
+
+
+def test_a_failing_strategy_is_named_and_what_finished_is_kept(tmp_path):
+    class Broken:
+        def __init__(self, problem, rng):
+            raise RuntimeError("no luck")
+
+    catalogue = {**strategies.CATALOGUE, "broken": Broken}
+    suite = SMALL.replace(strategies=("random_search", "broken"), tasks=("cifar10",))
+    with pytest.raises(NasbenchError, match="'broken' failed on cifar10, seed 0: RuntimeError: no luck"):
+        compare(suite, catalogue, tmp_path / "r", jobs=1)
+    assert len(Results(tmp_path / "r").documents) == 3
+
+
+def test_a_killed_comparison_goes_on_where_it_was(tmp_path):
+    command = [sys.executable, "-m", "nasbench", "compare", "nasbench201", "--jobs", "1", "--no-report"]
+    command += ["--strategies", "local_search", "--tasks", "cifar10", "--seeds", "60", "--out", str(tmp_path / "killed")]
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
+    for _ in range(600):
+        if len(list(tmp_path.rglob("0*.json"))) >= 5:
+            break
+        time.sleep(0.05)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    done = {p: p.stat().st_mtime_ns for p in tmp_path.rglob("0*.json")}
+    assert done
+    assert subprocess.run(command, check=False, capture_output=True).returncode == 0
+    assert len(Results(tmp_path / "killed").documents) == 60
+    assert {p: p.stat().st_mtime_ns for p in done} == done
+
+
+@pytest.mark.parametrize("jobs", ["1", "2"])
+def test_ctrl_c_is_one_sentence_and_130(tmp_path, jobs):
+    command = [sys.executable, "-m", "nasbench", "compare", "nasbench201", "--jobs", jobs, "--no-report"]
+    command += ["--seeds", "400", "--out", str(tmp_path / "r")]
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, start_new_session=True)
+    for _ in range(600):
+        if len(list(tmp_path.rglob("0*.json"))) >= 5:
+            break
+        time.sleep(0.05)
+    os.killpg(process.pid, signal.SIGINT)
+    _, said = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert "Traceback" not in said
+    assert said.count("nasbench: interrupted") == 1
+    assert len(Results(tmp_path / "r").documents) >= 5
+
+
+def test_built_in_suites_name_known_strategies():
+    for name in suites():
+        suite = Suite.load(name)
+        assert set(suite.strategies) <= set(strategies.CATALOGUE)
+        assert set(suite.reference) <= set(suite.strategies)
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("budget = ", "not valid TOML"),
+        ("tasks = ['a']\nstrategies = ['b']\nbudget = '5evals'", "lacks seeds"),
+        ("tasks = ['a']\nstrategies = ['b']\nseeds = 3\nbuget = '5evals'", "did you mean 'budget'"),
+        ("tasks = 'a'\nstrategies = ['b']\nseeds = 3\nbudget = '5evals'", "wrong type"),
+        ("tasks = ['a']\nstrategies = ['b']\nseeds = 0\nbudget = '5evals'", "at least 1 for seeds"),
+        ("tasks = []\nstrategies = ['b']\nseeds = 1\nbudget = '5evals'", "at least one of its tasks"),
+        ("tasks = ['a', 'a']\nstrategies = ['b']\nseeds = 1\nbudget = '5evals'", "twice"),
+    ],
+)
+def test_impossible_suites_are_refused(tmp_path, text, says):
+    (tmp_path / "s.toml").write_text(text)
+    with pytest.raises(NasbenchError, match=says):
+        Suite.load(tmp_path / "s.toml")
+
+
+def test_agreement_with_the_published_search_results(published_table, tmp_path):
+    """Means over 100 of the suite's 500 seeds lie within the margins around the paper's values."""
+    suite = Suite.load("nasbench201-paper").replace(seeds=100)
+    results = compare(suite, strategies.CATALOGUE, tmp_path / "paper", published_table, jobs=2)
+    means = results.runs.groupby(["strategy", "task"]).best_test.mean()
+    margin = {"cifar10": 0.25, "cifar100": 0.5, "ImageNet16-120": 0.6}
+    for strategy, tasks in suite.reference.items():
+        for task, (mean, _) in tasks.items():
+            assert means[strategy, task] == pytest.approx(mean, abs=margin[task])
+    traces = results.traces.groupby(["strategy", "seed", "step"], observed=True).cell.nunique()
+    assert (traces == 1).all()  # one search on CIFAR-10, scored on three tasks
+
+
+def test_run_files_are_plain_documented_json(small):
+    document = json.loads((small.folder / "runs" / "cifar10" / "local_search" / "00002.json").read_text())
+    assert (document["task"], document["strategy"], document["seed"]) == ("cifar10", "local_search", 2)
+    assert {len(v) for v in document["steps"].values()} == {12}
+
+

@@ -1,0 +1,142 @@
+"""The command line as people use it and misuse it: every mistake is one sentence, exit code 2, nothing lost."""
+
+from __future__ import annotations
+
+import resource
+import subprocess
+import sys
+
+import pytest
+
+from nasbench.cli import main
+
+CELL = "|nor_conv_3x3~0|+|nor_conv_3x3~0|nor_conv_3x3~1|+|skip_connect~0|nor_conv_3x3~1|nor_conv_1x1~2|"
+QUICK = ["compare", "quick", "--seeds", "2", "--budget", "10evals", "--jobs", "1"]
+
+
+def fails(capsys, *arguments):
+    """The one sentence that a wrong call prints."""
+    assert main([str(a) for a in arguments]) == 2
+    said = capsys.readouterr().err
+    assert said.startswith("nasbench: ")
+    assert said.count("\n") == 1
+    assert "Traceback" not in said
+    return said
+
+
+def test_the_main_job(capsys, tmp_path):
+    assert main([*QUICK, "--out", str(tmp_path / "r")]) == 0
+    said = capsys.readouterr().out
+    assert "mean validation regret" in said
+    assert "local_search" in said
+    assert (tmp_path / "r" / "runs.csv").exists()
+    page = (tmp_path / "r" / "report" / "index.html").read_text()
+    assert "local_search" in page
+    assert "<script src" not in page
+
+
+def test_a_report_can_be_made_again_elsewhere(capsys, tmp_path):
+    assert main([*QUICK, "--no-report", "--out", str(tmp_path / "r")]) == 0
+    assert not (tmp_path / "r" / "report").exists()
+    assert main(["report", str(tmp_path / "r"), "--out", str(tmp_path / "page")]) == 0
+    assert (tmp_path / "page" / "index.html").exists()
+
+
+@pytest.mark.parametrize("what", ["suites", "strategies", "tables", "spaces"])
+def test_lists(capsys, what):
+    assert main(["list", what]) == 0
+    assert {"suites": "quick", "strategies": "reinforce", "tables": "nasbench201", "spaces": "15625"}[what] in (
+        capsys.readouterr().out
+    )
+
+
+def test_query_and_table_commands(capsys, tmp_path):
+    assert main(["query", "nasbench201", CELL]) == 0
+    assert "91.6067" in capsys.readouterr().out
+    assert main(["query", "nasbench201", "6111", "--task", "cifar100", "--seed", "0"]) == 0
+    assert main(["table", "info", "nasbench201"]) == 0
+    assert "licence" in capsys.readouterr().out
+    assert main(["table", "verify", "nasbench201"]) == 0
+    assert main(["table", "export", "nasbench201", str(tmp_path / "t.npz"), "--task", "cifar10"]) == 0
+    assert main(["table", "import", str(tmp_path / "t.npz"), str(tmp_path / "t.h5")]) == 0
+    assert main(["table", "export", "nasbench201", str(tmp_path / "u.npz"), "--task", "cifar100"]) == 0
+    assert main(["table", "import", str(tmp_path / "u.npz"), str(tmp_path / "u.h5")]) == 0
+    merged = str(tmp_path / "m.h5")
+    assert main(["table", "merge", str(tmp_path / "t.h5"), str(tmp_path / "u.h5"), "--out", merged]) == 0
+    assert main(["query", merged, CELL, "--task", "cifar10"]) == 0
+    assert "91.6067" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["compare", "quik"], "did you mean 'quick'"),
+        (["compare", "--strategies", "local_serch"], "did you mean 'local_search'"),
+        (["compare", "--strategies", "/nowhere/mine.py:Mine"], "there is no file"),
+        (["compare", "--tasks", "cifar"], "did you mean 'cifar10"),
+        (["compare", "--table", "nasbench20"], "did you mean 'nasbench201'"),
+        (["compare", "--table", "/nowhere/t.h5"], "there is no table file"),
+        (["compare", "--budget", "-5evals"], "more than 0"),
+        (["compare", "--budget", "0s"], "more than 0"),
+        (["compare", "--budget", "ten"], "is not a budget"),
+        (["compare", "--budget", "5parsecs"], "unknown unit"),
+        (["compare", "--budget", "1e18flops"], "has no training flops"),
+        (["compare", "--seeds", "0"], "at least 1 for seeds"),
+        (["compare", "--workers", "-1"], "at least 1 for workers"),
+        (["compare", "--seeds", "many"], "invalid int value"),
+        (["compare", "--sedes", "3"], "unrecognized arguments"),
+        (["compar"], "invalid choice"),
+        (["compare", "--observe", "max"], "unknown way to observe"),
+        (["compare", "--jobs", "0"], "at least one process"),
+        (["compare", "nasbench201-paper"], "there is no table file"),
+        (["query", "nasbench201", "nonsense"], "is not a cell of nasbench201"),
+        (["query", "nasbench201", "15625"], "there is no cell 15625"),
+        (["query", "nasbench201", CELL, "--task", "svhn"], "unknown task"),
+        (["query", "nasbench201", CELL, "--epochs", "12"], "no results after 12 epochs"),
+        (["query", "nasbench201", CELL, "--schedule", "12"], "schedules: 200"),
+        (["query", "nasbench201", CELL, "--seed", "777"], "no training seed 777"),
+        (["table", "verify", "/nowhere.h5"], "there is no table file"),
+        (["table", "import", "/nowhere", "x.h5"], "nowhere"),
+        (["table", "export", "nasbench201", "x.xlsx"], "unknown kind of export"),
+        (["report", "/nowhere"], "holds no results"),
+    ],
+)
+def test_mistakes(capsys, tmp_path, monkeypatch, arguments, says):
+    monkeypatch.chdir(tmp_path)
+    assert says in fails(capsys, *arguments)
+    assert not list(tmp_path.rglob("*.json"))
+
+
+def test_results_of_another_suite_are_left_alone(capsys, tmp_path):
+    out = ["--out", str(tmp_path / "r")]
+    assert main([*QUICK, "--no-report", *out]) == 0
+    before = {p: p.read_bytes() for p in (tmp_path / "r").rglob("*") if p.is_file()}
+    assert "choose another folder" in fails(capsys, "compare", "nasbench201", *out)
+    assert "budget" in fails(capsys, "compare", "quick", "--budget", "11evals", *out)
+    (tmp_path / "full").mkdir()
+    (tmp_path / "full" / "thesis.tex").write_text("mine")
+    assert "not empty" in fails(capsys, "compare", "--out", tmp_path / "full")
+    (tmp_path / "file").write_text("mine")
+    assert "is a file" in fails(capsys, "compare", "--out", tmp_path / "file")
+    assert {p: p.read_bytes() for p in (tmp_path / "r").rglob("*") if p.is_file()} == before
+
+
+def test_folders_that_cannot_be_written(capsys):
+    assert "cannot write" in fails(capsys, *QUICK, "--out", "/proc/nasbench")
+    assert "cannot write" in fails(capsys, "table", "export", "nasbench201", "/proc/t.npz")
+
+
+def test_a_full_disk_is_one_sentence_and_keeps_what_was_written(tmp_path):
+    """A limit on file sizes stands in for the full disk: writing more fails in the same way."""
+    limit = resource.getrlimit(resource.RLIMIT_FSIZE)
+    command = [sys.executable, "-m", "nasbench", *QUICK, "--no-report", "--out", str(tmp_path / "r")]
+    command += ["--budget", "60evals", "--strategies", "local_search"]
+    done = subprocess.run(
+        command, preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (6000, limit[1])), capture_output=True,
+        text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 2
+    assert done.stderr.startswith("nasbench: cannot write")
+    assert done.stderr.count("\n") == 1
+    assert not list(tmp_path.rglob("*.tmp"))
+    assert subprocess.run(command, check=False, capture_output=True).returncode == 0
