@@ -284,12 +284,14 @@ def _text(value: Any) -> str:
 
 
 def _table_info(options: argparse.Namespace) -> None:
+    import numpy as np
+
     from .tables import open_table
     from .tables.noise import noise
 
     table = open_table(options.table)
     print(f"{table.name}: {len(table)} {table.rows} of the space {table.space.name}, checksum {table.checksum}")
-    lines = []
+    lines, arrays = [], dict[str, None]()
     for task in table.tasks:
         for schedule in table.schedules(task):
             curves = table.curves(task, schedule)
@@ -298,9 +300,15 @@ def _table_info(options: argparse.Namespace) -> None:
             tau = "-" if found is None else f"{found.kendall:.3f} / {found.kendall_top:.3f}"
             resolution = "-" if found is None else f"{found.resolution:.2f}"
             epochs = f"{len(curves.epochs)} of {schedule}" if len(curves.epochs) > 1 else str(schedule)
-            lines.append([task, epochs, len(curves.seeds), share, ", ".join(curves.arrays), tau, resolution])
-    columns = ["task", "epochs", "seeds", "rows trained", "arrays", "tau of seeds (all / best 10 %)", "resolution (%)"]
+            mean = curves.mean("val_acc")
+            levels = " / ".join(f"{v:.2f}" for v in np.nanpercentile(mean, [0, 10, 50, 90, 99, 100]))
+            best = int(table.cells[np.nanargmax(mean)])
+            lines.append([task, epochs, len(curves.seeds), share, levels, best, tau, resolution])
+            arrays[", ".join(curves.arrays)] = None
+    columns = ["task", "epochs", "seeds", "rows trained", "val_acc: min / 10 % / 50 % / 90 % / 99 % / max", "best cell"]
+    columns += ["tau of seeds: all / best 10 %", "resolution (%)"]
     _show("", columns, lines)
+    print(f"arrays: {'; '.join(arrays)}")
     for name, value in table.attributes.items():
         print(f"{name}: {value}")
 

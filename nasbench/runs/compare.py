@@ -12,7 +12,7 @@ import os
 import platform
 import shlex
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -68,15 +68,15 @@ def compare(
         raise NasbenchError("a comparison needs at least one process, or -1 for one per core; not 0.")
     suite = Suite.load(suite) if isinstance(suite, str) else suite
     table = open_table(suite.table) if table is None else table
-    chosen = _choose(suite, strategies)
+    chosen = _choose(suite.strategies, strategies)
     for task in suite.tasks:
         check_budget(_benchmark(table, suite, task), Budget.parse(suite.budget))
     folder = Path(out)
     manifest = _claim(folder, suite, table, chosen)
     suite = Suite.from_fields(manifest["suite"])
-    chosen = _choose(suite, strategies)
     keys = [RunKey(t, s, i) for t in suite.tasks for s in suite.strategies for i in range(suite.seeds)]
     todo = [key for key in keys if read_run(folder, key) is None]
+    chosen = _choose({key.strategy: None for key in todo}, strategies)
     done = len(keys) - len(todo)
     _record_provenance(folder, jobs)
     if progress:
@@ -92,11 +92,13 @@ def compare(
     return Results(folder)
 
 
-def _choose(suite: Suite, strategies: Mapping[str, Factory]) -> dict[str, Factory]:
-    for name in suite.strategies:
+def _choose(names: Iterable[str], strategies: Mapping[str, Factory]) -> dict[str, Factory]:
+    chosen = {}
+    for name in names:
         if name not in strategies:
             raise unknown("strategy", name, strategies)
-    return {name: strategies[name] for name in suite.strategies}
+        chosen[name] = strategies[name]
+    return chosen
 
 
 def _benchmark(table: Table, suite: Suite, task: str) -> TabularBenchmark:
@@ -172,7 +174,7 @@ def _check_same(folder: Path, old: dict[str, Any], new: dict[str, Any]) -> None:
 
 def _work_in_parallel(
     folder: Path, suite: Suite, table: Table, chosen: Mapping[str, Factory], todo: list[RunKey], jobs: int
-) -> Any:
+) -> Iterator[list[tuple[str, str, int, float]]]:
     """Yields, for every finished chunk of runs, [(task, strategy, seed, overhead seconds)]."""
     if not todo:
         return

@@ -1,0 +1,234 @@
+"""Writes a report: everything is built in a temporary folder beside the target, which is then swapped in."""
+
+from __future__ import annotations
+
+import contextlib
+import importlib.metadata
+import json
+import logging
+import os
+import re
+import shutil
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import jinja2
+import numpy as np
+import pandas as pd
+from markupsafe import Markup, escape
+
+from nasbench.errors import NasbenchError
+
+from . import findings, tables
+from .analysis import Analysis, analyse
+from .cells import best_cells, draw_cells, space_of
+from .study import METRICS, Study
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+    from .style import Look
+
+log = logging.getLogger(__name__)
+
+PARTS = {"index.html", "figures", "tables"}
+"""What a report consists of; a folder with anything else in it is never replaced."""
+
+LIBRARIES = ("nasbench", "numpy", "scipy", "pandas", "scikit-posthocs", "matplotlib")
+
+
+@dataclass(frozen=True)
+class Shown:
+    """A figure on the page."""
+
+    name: str
+    svg: Markup
+    caption: str
+
+
+def write_page(folder: Path, out: Path) -> Path:
+    """See `reports.write`."""
+    study = Study(folder)
+    _check_replaceable(folder, out)
+    target = Path(os.path.abspath(out))
+    temporary = target.with_name(f".{target.name}.{os.getpid()}.tmp")
+    try:
+        temporary.mkdir(parents=True)
+        _build(study, temporary)
+        _swap(temporary, target)
+    except OSError as error:
+        raise NasbenchError(f"the report cannot be written to {out}: {error.strerror or error}.") from None
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+    return out / "index.html"
+
+
+def _check_replaceable(folder: Path, out: Path) -> None:
+    if out.exists() and not out.is_dir():
+        raise NasbenchError(f"{out} is a file; a report needs a folder.")
+    if out.resolve() == folder.resolve():
+        raise NasbenchError(f"{out} holds the results themselves; choose another folder for the report.")
+    others = sorted(p.name for p in out.iterdir() if p.name not in PARTS) if out.exists() else []
+    if others:
+        raise NasbenchError(f"{out} holds {others[0]!r}, which is not part of a report; choose another folder.")
+
+
+def _swap(new: Path, target: Path) -> None:
+    """Put `new` in the place of `target`; if that fails, `target` is as before."""
+    if not target.exists():
+        new.rename(target)
+        return
+    old = target.with_name(f".{target.name}.{os.getpid()}.old")
+    target.rename(old)
+    try:
+        new.rename(target)
+    except OSError:
+        old.rename(target)
+        raise
+    shutil.rmtree(old, ignore_errors=True)
+
+
+def _build(study: Study, folder: Path) -> None:
+    from . import style
+
+    analyses = [analyse(study, metric) for metric in study.metrics]
+    looks = style.looks(study.families)
+    with style.styled():
+        figures = {shown.name: shown for shown in _figures(study, analyses, looks, folder)}
+    shown_tables = {table.name: table for table in _tables(study, analyses)}
+    (folder / "tables").mkdir()
+    for table in shown_tables.values():
+        (folder / "tables" / f"{table.name}.csv").write_text(table.to_csv(), encoding="utf-8")
+        (folder / "tables" / f"{table.name}.md").write_text(table.to_markdown(), encoding="utf-8")
+    (folder / "tables" / "anytime.csv").write_text(_curves(study, analyses), encoding="utf-8")
+    (folder / "index.html").write_text(_render(study, analyses, figures, shown_tables, looks), encoding="utf-8")
+
+
+def _figures(study: Study, analyses: Sequence[Analysis], looks: dict[str, Look], folder: Path) -> Iterator[Shown]:
+    """Every figure, written as SVG and PNG on the way."""
+    from . import figures, style
+
+    (folder / "figures").mkdir()
+
+    def show(name: str, figure: Figure, title: str, caption: str = "") -> Shown:
+        svg = style.to_svg(figure)
+        (folder / "figures" / f"{name}.svg").write_text(svg, encoding="utf-8")
+        (folder / "figures" / f"{name}.png").write_bytes(style.to_png(figure))
+        return Shown(name, Markup(style.inline(svg, name, title)), caption)
+
+    for found in analyses:
+        metric, word = found.metric, METRICS[found.metric]
+        yield show(f"anytime_{metric}", figures.anytime(study, metric, looks, found.order), f"{word} regret over budget")
+        if study.suite.workers > 1:
+            figure = figures.anytime(study, metric, looks, found.order, "clock")
+            yield show(f"clock_{metric}", figure, f"{word} regret over simulated time")
+        figure = figures.distribution(study, metric, looks, found.order, found.middles)
+        yield show(f"distribution_{metric}", figure, f"distribution of final {word} regret")
+        if found.tested:
+            figure = figures.critical_difference(found.ranks["value"], found.p_values, looks)
+            yield show(f"ranks_{metric}", figure, f"critical-difference diagram, {word} regret")
+        if found.pairs is not None:
+            figure = figures.pairwise(found.pairs, found.order, looks)
+            yield show(f"pairwise_{metric}", figure, f"probability of improvement, {word} regret")
+    space = space_of(study)
+    cells = best_cells(study, space) if space is not None else []
+    if space is not None and cells:
+        try:
+            yield show("best_cells", draw_cells(study, space, cells), "the best cells that were found")
+        except (NasbenchError, NotImplementedError) as error:
+            log.warning("cells are not drawn: %s", error)
+
+
+def _tables(study: Study, analyses: Sequence[Analysis]) -> Iterator[tables.Table]:
+    for found in analyses:
+        yield tables.ranking(study, found)
+        for task in study.tasks:
+            yield tables.scores(study, found, task)
+    yield tables.improvement(analyses)
+    yield tables.pairs(study, analyses)
+    yield tables.budget(study)
+    yield tables.cells(best_cells(study, space_of(study)), "test" in study.metrics)
+    yield tables.settings(study)
+    for table in (tables.noise(study), tables.agreement(study)):
+        if table is not None:
+            yield table
+
+
+def _curves(study: Study, analyses: Sequence[Analysis]) -> str:
+    """The points of the curves as CSV."""
+    from .statistics import band
+
+    frames = []
+    for found in analyses:
+        for task in study.tasks:
+            for name in found.order:
+                curve = study.curve(found.metric, task, name)
+                if curve is not None:
+                    mean, low, high = band(curve.regret)
+                    labels = {"metric": METRICS[found.metric], "task": task, "strategy": name, "runs": len(curve.regret)}
+                    values = {"spent": curve.x, "regret_mean": mean, "low": low, "high": high}
+                    frames.append(pd.DataFrame(labels | values))
+    found_frame = pd.concat(frames) if frames else pd.DataFrame()
+    return found_frame.to_csv(index=False, lineterminator="\n", float_format="%.6g")
+
+
+def _render(
+    study: Study,
+    analyses: Sequence[Analysis],
+    figures: dict[str, Shown],
+    shown_tables: dict[str, tables.Table],
+    looks: dict[str, Look],
+) -> str:
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(Path(__file__).parent), autoescape=True, trim_blocks=True, lstrip_blocks=True,
+        undefined=jinja2.StrictUndefined, keep_trailing_newline=True,
+    )  # fmt: skip
+    environment.filters["links"] = _links
+    suite, table = study.suite, study.manifest["table"]
+    return environment.get_template("template.html").render(
+        study=study, suite=suite, table=table, attributes=table.get("attributes", {}), analyses=analyses, words=METRICS,
+        figures=figures, tables=shown_tables, looks=looks, findings=findings, budget=findings.budget_in_words(study),
+        headline=findings.headline(study, analyses), provenance=_provenance(study.results.folder),
+        libraries={name: _version(name) for name in LIBRARIES}, toml=_toml(study), finite=np.isfinite,
+    )  # fmt: skip
+
+
+def _links(text: Any) -> Markup:
+    """Plain text with arXiv numbers and addresses as links."""
+    escaped = str(escape(str(text)))
+    linked = re.sub(r"\barXiv:(\d{4}\.\d{4,5})", r'<a href="https://arxiv.org/abs/\1">arXiv:\1</a>', escaped)
+    linked = re.sub(
+        r"(?<![\w/.\"])((?:https?://)?github\.com/[\w.-]+/[\w-]+)",
+        lambda m: f'<a href="{m[1] if m[1].startswith("http") else "https://" + m[1]}">{m[1]}</a>',
+        linked,
+    )
+    return Markup(linked)
+
+
+def _provenance(folder: Path) -> dict[str, Any]:
+    with contextlib.suppress(OSError, ValueError):
+        found = json.loads((folder / "provenance.json").read_bytes())
+        if isinstance(found, dict):
+            return found
+    return {}
+
+
+def _version(package: str) -> str:
+    try:
+        return importlib.metadata.version(package)
+    except importlib.metadata.PackageNotFoundError:
+        return "not installed"
+
+
+def _toml(study: Study) -> str:
+    """The suite as a file from which it can be run again."""
+    suite = study.suite
+    fields = {
+        "title": suite.title, "table": suite.table, "tasks": suite.tasks, "strategies": suite.strategies,
+        "seeds": suite.seeds, "budget": suite.budget, "observe": suite.observe, "workers": suite.workers,
+        "schedule": suite.schedule, "score_schedule": suite.score_schedule, "search_task": suite.search_task,
+        "charge_overhead": suite.charge_overhead,
+    }  # fmt: skip
+    return "".join(f"{name} = {json.dumps(value, ensure_ascii=False)}\n" for name, value in fields.items() if value)
