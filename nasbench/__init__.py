@@ -1,9 +1,9 @@
 """nasbench: cell spaces with real training results, and every search strategy compared under one budget.
 
-    import nasbench, strategies
-    table = nasbench.open_table("nasbench201")
-    results = nasbench.compare("quick", strategies.CATALOGUE, out="results/quick")
-    results.runs.groupby(["task", "strategy"]).val_regret.mean()
+import nasbench, strategies
+table = nasbench.open_table("nasbench201")
+results = nasbench.compare("quick", strategies.CATALOGUE, out="results/quick")
+results.runs.groupby(["task", "strategy"]).val_regret.mean()
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ _HOMES = {
     "shipped_tables": "tables",
 }
 
-__all__ = ["__version__", *_HOMES]  # noqa: PLE0604
+__all__ = ["__version__", *_HOMES]
 
 
 def __getattr__(name: str) -> Any:

@@ -72,9 +72,7 @@ def _names(text: str) -> list[str]:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = _Parser(
-        "nasbench", description=DESCRIPTION, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = _Parser("nasbench", description=DESCRIPTION, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--version", action="version", version=f"nasbench {__version__}")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
 
@@ -89,7 +87,9 @@ def _parser() -> argparse.ArgumentParser:
     add.add_argument("--observe", help="what a trial shows: the mean over training seeds, or one seed")
     add.add_argument("--workers", type=int, help="simulated workers with a common purse")
     add.add_argument("--charge-overhead", action="store_true", default=None, help="charge measured time in strategies")
-    add.add_argument("--jobs", type=int, default=-1, help="processes (default: one per core); results do not depend on it")
+    add.add_argument(
+        "--jobs", type=int, default=-1, help="processes (default: one per core); results are the same for any"
+    )
     add.add_argument("--no-report", action="store_true", help="write the runs only")
     add.set_defaults(command=_compare)
 
@@ -185,7 +185,13 @@ class _Progress:
         from rich.console import Console
         from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-        columns = (TextColumn(self._title), BarColumn(), MofNCompleteColumn(), TextColumn("runs"), TimeRemainingColumn())
+        columns = (
+            TextColumn(self._title),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TextColumn("runs"),
+            TimeRemainingColumn(),
+        )
         console = Console(stderr=True)
         self._bar = Progress(*columns, console=console, disable=not console.is_terminal)
         self._bar.start()

@@ -70,7 +70,14 @@ CATALOGUE: dict[str, Entry] = {
         "strategies.genetic_algorithm:GeneticAlgorithm",
         "evolution",
         "Xie and Yuille, ICCV 2017",
-        {"population_size": 20, "tournament_size": 0, "elite": 0, "crossover_rate": 0.2, "mutation_rate": 0.8, "retries": 0},
+        {
+            "population_size": 20,
+            "tournament_size": 0,
+            "elite": 0,
+            "crossover_rate": 0.2,
+            "mutation_rate": 0.8,
+            "retries": 0,
+        },
     ),
     "reinforce": Entry("strategies.reinforce:Reinforce", "reinforcement learning", "Williams, Machine Learning 1992"),
 }
@@ -108,7 +115,7 @@ class OwnFile:
         path = Path(self.path).resolve()
         module = f"nasbench_own_{path.stem}"
         if not path.is_file():
-            raise NasbenchError(f"there is no file {self.path}, named as the home of the strategy {self.name!r}.")
+            raise NasbenchError(f"there is no file {self.path} with a strategy {self.name!r}.")
         if module not in sys.modules:
             spec = importlib.util.spec_from_file_location(module, path)
             if spec is None or spec.loader is None:

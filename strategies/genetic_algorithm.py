@@ -47,7 +47,7 @@ class Settings:
 class GeneticAlgorithm:
     """Generational genetic algorithm; waits for a whole generation before it breeds the next."""
 
-    def __init__(self, problem: Problem, rng: np.random.Generator, settings: Settings = Settings()) -> None:  # noqa: B008
+    def __init__(self, problem: Problem, rng: np.random.Generator, settings: Settings = Settings()) -> None:
         self._space, self._full, self._rng, self._settings = problem.space, problem.full, rng, settings
         self._queue: list[Cell] = [self._space.sample(rng) for _ in range(settings.population_size)]
         self._flying = 0

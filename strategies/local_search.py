@@ -32,7 +32,7 @@ class Settings:
 class LocalSearch:
     """Hill climbing with random restarts; neighbours are visited in random order, none twice."""
 
-    def __init__(self, problem: Problem, rng: np.random.Generator, settings: Settings = Settings()) -> None:  # noqa: B008
+    def __init__(self, problem: Problem, rng: np.random.Generator, settings: Settings = Settings()) -> None:
         self._space, self._full, self._rng = problem.space, problem.full, rng
         self._first = settings.move == "first"
         self._seen: dict[Cell, float] = {}

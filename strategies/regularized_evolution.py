@@ -36,7 +36,7 @@ class Settings:
 class RegularizedEvolution:
     """Steady-state evolution by mutation alone; a failed training joins the population as its worst."""
 
-    def __init__(self, problem: Problem, rng: np.random.Generator, settings: Settings = Settings()) -> None:  # noqa: B008
+    def __init__(self, problem: Problem, rng: np.random.Generator, settings: Settings = Settings()) -> None:
         self._space, self._full, self._rng, self._settings = problem.space, problem.full, rng, settings
         self._population: deque[tuple[float, Cell]] = deque(maxlen=settings.population_size)
         self._started = 0

@@ -33,7 +33,7 @@ class Reinforce:
     again: its reward is known, and learning from it once more would only make the policy collapse onto it.
     """
 
-    def __init__(self, problem: Problem, rng: np.random.Generator, settings: Settings = Settings()) -> None:  # noqa: B008
+    def __init__(self, problem: Problem, rng: np.random.Generator, settings: Settings = Settings()) -> None:
         self._space, self._full, self._rng, self._settings = problem.space, problem.full, rng, settings
         sizes = np.array(problem.space.choices)
         self._allowed = np.arange(sizes.max()) < sizes[:, None]

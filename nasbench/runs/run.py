@@ -81,7 +81,8 @@ def check_budget(benchmark: Benchmark, budget: Budget) -> None:
     for currency, has in (("seconds", "has_seconds"), ("flops", "has_flops")):
         if budget.currency == currency and not getattr(benchmark, has, True):
             raise NasbenchError(
-                f"{benchmark.task!r} has no training {currency}, so {str(budget)!r} cannot be charged; use evals or epochs."
+                f"{benchmark.task!r} has no training {currency}, so {str(budget)!r} cannot be charged; "
+                "use evals or epochs."
             )
 
 

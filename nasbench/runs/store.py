@@ -1,10 +1,10 @@
 """The results folder: one small file per finished run, written whole or not at all.
 
-    suite.json             what is compared (suite, strategies, table checksum); decides what may be resumed here
-    runs/TASK/STRATEGY/SEED.json   trace, incumbents and ledger of one run; same seed, same bytes
-    runs.csv               one row a run
-    timings.csv            measured seconds in ask and tell    } the two files that differ
-    provenance.json        command, versions, machine, date    } between repetitions
+suite.json             what is compared (suite, strategies, table checksum); decides what may be resumed here
+runs/TASK/STRATEGY/SEED.json   trace, incumbents and ledger of one run; same seed, same bytes
+runs.csv               one row a run
+timings.csv            measured seconds in ask and tell    } the two files that differ
+provenance.json        command, versions, machine, date    } between repetitions
 """
 
 from __future__ import annotations
@@ -111,9 +111,7 @@ def row(manifest: dict[str, Any], document: dict[str, Any]) -> tuple:
     """The line of runs.csv that belongs to one run, in the order of COLUMNS."""
     incumbents, best = document["incumbents"], document["best"]
     last = {name: incumbents[name][-1] if incumbents[name] else None for name in ("val_acc", "test_acc")}
-    regret = {
-        name: best[name] - last[name] if None not in (best[name], last[name]) else None for name in last
-    }
+    regret = {name: best[name] - last[name] if None not in (best[name], last[name]) else None for name in last}
     return (
         manifest["suite"]["name"], manifest["table"]["name"], document["task"], document["strategy"],
         document["seed"], document["status"], len(document["steps"]["cell"]), document["spent"],
@@ -140,5 +138,5 @@ def read_manifest(folder: Path) -> dict[str, Any]:
     except OSError:
         raise NasbenchError(f"{folder} holds no results: `nasbench compare --out {folder}` would make some.") from None
     except (ValueError, KeyError):
-        raise NasbenchError(f"{path} is damaged or was written by another release; compare into a new folder.") from None
+        raise NasbenchError(f"{path} is damaged or was written by another release; use a new folder.") from None
     return manifest

@@ -1,11 +1,11 @@
 """A suite: which strategies are compared on what, under which budget. One short TOML file each.
 
-    name = "quick"
-    table = "nasbench201"
-    tasks = ["cifar10", "cifar100", "ImageNet16-120"]
-    strategies = ["random_search", "local_search"]
-    seeds = 20
-    budget = "100evals"
+name = "quick"
+table = "nasbench201"
+tasks = ["cifar10", "cifar100", "ImageNet16-120"]
+strategies = ["random_search", "local_search"]
+seeds = 20
+budget = "100evals"
 """
 
 from __future__ import annotations
@@ -22,6 +22,12 @@ from .budget import Budget
 from .run import OBSERVE
 
 FOLDER = Path(__file__).parent / "suites"
+_TYPES: dict[str, tuple[type, ...]] = {
+    "tasks": (list, tuple),
+    "strategies": (list, tuple),
+    "seeds": (int,),
+    "budget": (str,),
+}
 
 
 @dataclass(frozen=True)
@@ -71,7 +77,7 @@ class Suite:
         for name in ("seeds", "workers"):
             value = getattr(self, name)
             if not isinstance(value, int) or isinstance(value, bool) or value < 1:
-                raise NasbenchError(f"suite {self.name!r} needs a whole number of at least 1 for {name}, not {value!r}.")
+                raise NasbenchError(f"suite {self.name!r} needs a whole number, at least 1 for {name}, not {value!r}.")
         Budget.parse(self.budget)
         if self.observe not in OBSERVE:
             raise unknown("way to observe", self.observe, OBSERVE)
@@ -100,11 +106,11 @@ class Suite:
         for name, value in fields.items():
             if name not in known:
                 raise unknown("entry of a suite", name, known)
-            wanted = {"tasks": (list, tuple), "strategies": (list, tuple), "seeds": int, "workers": int}.get(name)
-            if wanted and not isinstance(value, wanted):
+            if name in _TYPES and not isinstance(value, _TYPES[name]):
                 raise NasbenchError(f"the suite's entry {name!r} has the wrong type: {value!r}.")
         missing = [
-            n for n, f in known.items()
+            n
+            for n, f in known.items()
             if n not in fields and f.default is dataclasses.MISSING and f.default_factory is dataclasses.MISSING
         ]
         if missing:

@@ -178,7 +178,7 @@ class CellSpace(Space):
 
     def _codes(self, cells: Sequence[OpCodes] | np.ndarray) -> np.ndarray:
         codes = np.asarray(cells, dtype=np.int64).reshape(-1, len(EDGES))
-        if codes.size and not (0 <= codes.min() and codes.max() < len(self.operations)):
+        if codes.size and not (codes.min() >= 0 and codes.max() < len(self.operations)):
             raise NasbenchError(f"operation codes of {self.name} run from 0 to {len(self.operations) - 1}.")
         return codes
 

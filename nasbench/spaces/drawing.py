@@ -238,9 +238,7 @@ def _smooth(way: np.ndarray) -> np.ndarray:
     slopes = np.zeros(len(way))
     rises = np.diff(way[:, 1]) / np.diff(way[:, 0])
     level = rises[:-1] * rises[1:] <= 0
-    slopes[1:-1] = np.where(
-        level, 0, 2 / (1 / np.where(level, 1, rises[:-1]) + 1 / np.where(level, 1, rises[1:]))
-    )
+    slopes[1:-1] = np.where(level, 0, 2 / (1 / np.where(level, 1, rises[:-1]) + 1 / np.where(level, 1, rises[1:])))
     pieces = []
     for k, (a, b) in enumerate(itertools.pairwise(way)):
         run = 0.42 * (b[0] - a[0])
@@ -270,9 +268,7 @@ def _edge_operation(ax: Axes, points: np.ndarray, operation: str, radius: float)
     )
 
 
-def _wire(
-    ax: Axes, points: np.ndarray, colour: str, width: float = 1.0, style: Any = "-", head: bool = True
-) -> None:
+def _wire(ax: Axes, points: np.ndarray, colour: str, width: float = 1.0, style: Any = "-", head: bool = True) -> None:
     from matplotlib.patches import FancyArrowPatch
     from matplotlib.path import Path
 
@@ -312,9 +308,7 @@ def _box(ax: Axes, centre: np.ndarray, size: tuple[float, float], operation: str
 def _disc(ax: Axes, centre: np.ndarray, radius: float, label: str) -> None:
     from matplotlib.patches import Ellipse
 
-    ax.add_patch(
-        Ellipse((centre[0], centre[1]), 2 * radius, 2 * radius, facecolor=_SLATE, edgecolor="none", zorder=4)
-    )
+    ax.add_patch(Ellipse((centre[0], centre[1]), 2 * radius, 2 * radius, facecolor=_SLATE, edgecolor="none", zorder=4))
     _word(ax, centre, label, 0.75 * radius)
 
 

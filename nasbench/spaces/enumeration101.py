@@ -78,9 +78,7 @@ def _relabellings(vertices: int) -> tuple[np.ndarray, np.ndarray]:
     return np.array(edges, dtype=np.int64), np.array(labels, dtype=np.int64).reshape(len(edges), vertices - 2)
 
 
-def canonical_code(
-    vertices: int, edges: Collection[tuple[int, int]], operations: Sequence[int]
-) -> int | None:
+def canonical_code(vertices: int, edges: Collection[tuple[int, int]], operations: Sequence[int]) -> int | None:
     """The code of a graph whose interior edges may point either way; None if it is cyclic or not pruned.
 
     An acyclic graph is pruned if all vertices but the output have successors, all but the input predecessors.
@@ -278,9 +276,7 @@ def md5_many(messages: np.ndarray) -> np.ndarray:
     padded[:, length] = 0x80
     padded[:, -8:] = np.frombuffer((8 * length).to_bytes(8, "little"), dtype=np.uint8)
     words = np.ascontiguousarray(padded.view("<u4").T)
-    state = [
-        np.full(count, start, dtype=np.uint32) for start in (0x67452301, 0xEFCDAB89, 0x98BADCFE, 0x10325476)
-    ]
+    state = [np.full(count, start, dtype=np.uint32) for start in (0x67452301, 0xEFCDAB89, 0x98BADCFE, 0x10325476)]
     mixed, spare = np.empty((2, count), dtype=np.uint32)
     for block in words.reshape(-1, 16, count):
         a, b, c, d = (part.copy() for part in state)

@@ -58,8 +58,7 @@ def exact(cell: Sequence[int], operations: Sequence[str], weightless: frozenset[
     _count(values[3], weightless, uses)
     shared = [edge for edge, times in uses.items() if times > 1]
     return min(
-        _write(values[3], dict(zip(shared, names, strict=True)))
-        for names in itertools.permutations(range(len(shared)))
+        _write(values[3], dict(zip(shared, names, strict=True))) for names in itertools.permutations(range(len(shared)))
     )
 
 
@@ -73,9 +72,7 @@ def _count(value: tuple[Term, ...], weightless: frozenset[int], uses: Counter[in
 
 
 def _write(value: tuple[Term, ...], names: dict[int, int]) -> str:
-    return "+".join(
-        sorted(f"{t[0]}{_mark(t[1], names)}({_write(t[2], names)})" if t else "x" for t in value)
-    )
+    return "+".join(sorted(f"{t[0]}{_mark(t[1], names)}({_write(t[2], names)})" if t else "x" for t in value))
 
 
 def _mark(edge: int, names: dict[int, int]) -> str:

@@ -110,9 +110,7 @@ class NASBench101(Space):
         if not ((array == 0) | (array == 1)).all():
             raise NasbenchError("an adjacency matrix holds only 0 and 1; this one has other values.")
         if np.tril(array).any():
-            raise NasbenchError(
-                "an adjacency matrix must be upper triangular: each edge points to a later vertex."
-            )
+            raise NasbenchError("an adjacency matrix must be upper triangular: each edge points to a later vertex.")
         names = list(operations)
         if len(names) == len(array) and (names[0], names[-1]) == ("input", "output"):
             names = names[1:-1]
@@ -286,9 +284,7 @@ class NASBench101(Space):
         if encoding == "one_hot":
             return np.concatenate([edges, features.reshape(len(values), -1)], axis=1, dtype=np.float32)
         if encoding == "counts":
-            return np.concatenate(
-                [features.sum(axis=1), edges.sum(axis=1, keepdims=True)], axis=1, dtype=np.float32
-            )
+            return np.concatenate([features.sum(axis=1), edges.sum(axis=1, keepdims=True)], axis=1, dtype=np.float32)
         raise unknown("encoding", encoding, self.encodings)
 
     @staticmethod

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 from collections.abc import Mapping
 from typing import Any
 
@@ -50,7 +51,7 @@ class Curves:
             raise NasbenchError(f"the results of {self.task!r} lack the array 'val_acc'.")
         seeds = self.seeds or range(_length(self.arrays["val_acc"], 1))
         object.__setattr__(self, "seeds", tuple(int(s) for s in seeds))
-        if not epochs or epochs[0] < 1 or any(a >= b for a, b in zip(epochs, epochs[1:], strict=False)):
+        if not epochs or epochs[0] < 1 or any(a >= b for a, b in itertools.pairwise(epochs)):
             raise NasbenchError(f"epochs of {self.task!r} must be positive and ascending, not {epochs}.")
         if len(set(self.seeds)) != len(self.seeds):
             raise NasbenchError(f"seeds of {self.task!r} must be distinct, not {self.seeds}.")
@@ -69,8 +70,8 @@ class Curves:
             fits = fits and all(n in (1, most) for n, most in zip(shape[1:], limits[1:], strict=False))
             if not fits or not (np.issubdtype(array.dtype, np.number)):
                 raise NasbenchError(
-                    f"{name!r} of {self.task!r} is a {array.dtype} array of shape {shape}; it must be numeric with axes "
-                    f"[row, seed, epoch] = {limits} (trailing axes may be left out)."
+                    f"{name!r} of {self.task!r} is a {array.dtype} array of shape {shape}; "
+                    f"it must be numeric, with axes [row, seed, epoch] = {limits} (trailing axes may be left out)."
                 )
 
     @property

@@ -37,17 +37,11 @@ def merge(tables: Sequence[Table]) -> Table:
     first = tables[0]
     for table in tables[1:]:
         if table.space.name != first.space.name:
-            raise NasbenchError(
-                f"a table over {first.space.name} and one over {table.space.name} cannot be merged."
-            )
+            raise NasbenchError(f"a table over {first.space.name} and one over {table.space.name} cannot be merged.")
         if table.rows != first.rows:
-            raise NasbenchError(
-                f"a table whose rows are {first.rows} and one of {table.rows} cannot be merged."
-            )
+            raise NasbenchError(f"a table whose rows are {first.rows} and one of {table.rows} cannot be merged.")
     cells, rows = _union_of_rows(tables)
-    keys = dict.fromkeys(
-        (task, schedule) for t in tables for task in t.tasks for schedule in t.schedules(task)
-    )
+    keys = dict.fromkeys((task, schedule) for t in tables for task in t.tasks for schedule in t.schedules(task))
     curves = []
     for task, schedule in keys:
         parts = [
@@ -108,9 +102,7 @@ def _merge_curves(parts: list[tuple[np.ndarray, Curves]], cells: np.ndarray, spa
     return Curves(entries[0].task, epochs, arrays, seeds, attributes)
 
 
-def _empty(
-    parts: list[tuple[np.ndarray, Curves]], name: str, shape: tuple[int, ...]
-) -> tuple[np.ndarray, float]:
+def _empty(parts: list[tuple[np.ndarray, Curves]], name: str, shape: tuple[int, ...]) -> tuple[np.ndarray, float]:
     """An array of nan wide enough for all parts, and the relative difference up to which their values are
     equal."""
     dtypes = [entry.arrays[name].dtype for _, entry in parts]
@@ -191,9 +183,7 @@ def _merge_attributes(all_attributes: Sequence[Mapping[str, Any]]) -> dict[str, 
                 f"tables of different training protocols cannot be merged: {values[0]!r} and {values[1]!r}."
             )
         else:
-            flat = [
-                item for value in values for item in (value if isinstance(value, list | tuple) else [value])
-            ]
+            flat = [item for value in values for item in (value if isinstance(value, list | tuple) else [value])]
             distinct = [item for i, item in enumerate(flat) if item not in flat[:i]]
             merged[name] = " + ".join(map(str, distinct)) if name == "name" else distinct
     return merged

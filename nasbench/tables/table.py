@@ -97,7 +97,8 @@ class Table:
             outside = ~((cells >= 0) & (cells < len(space)) & (cells == np.floor(cells)))
             if outside.any():
                 raise NasbenchError(
-                    f"cell indices of {space.name} are whole numbers from 0 to {len(space) - 1}, not {cells[outside][0]}."
+                    f"cells of {space.name} are given by whole numbers from 0 to {len(space) - 1}, "
+                    f"not {cells[outside][0]}."
                 )
             if len(np.unique(cells)) != len(cells):
                 raise NasbenchError("two rows of the table belong to the same cell.")

@@ -117,7 +117,8 @@ def test_a_failing_strategy_is_named_and_what_finished_is_kept(tmp_path):
 
 def test_a_killed_comparison_goes_on_where_it_was(tmp_path):
     command = [sys.executable, "-m", "nasbench", "compare", "nasbench201", "--jobs", "1", "--no-report"]
-    command += ["--strategies", "local_search", "--tasks", "cifar10", "--seeds", "60", "--out", str(tmp_path / "killed")]
+    command += ["--strategies", "local_search", "--tasks", "cifar10", "--seeds", "60"]
+    command += ["--out", str(tmp_path / "killed")]
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
     for _ in range(600):
         if len(list(tmp_path.rglob("0*.json"))) >= 5:
@@ -191,5 +192,3 @@ def test_run_files_are_plain_documented_json(small):
     document = json.loads((small.folder / "runs" / "cifar10" / "local_search" / "00002.json").read_text())
     assert (document["task"], document["strategy"], document["seed"]) == ("cifar10", "local_search", 2)
     assert {len(v) for v in document["steps"].values()} == {12}
-
-

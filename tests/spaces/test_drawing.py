@@ -71,9 +71,7 @@ def test_cells_with_operations_on_edges(index):
     ax = NB201.draw(cell, axes())
     live = [NB201.operations[code] for code in cell if code]
     assert sorted(words(ax)) == sorted(["in", "1", "2", "out", *(OPERATION_LABELS[name] for name in live)])
-    assert sum(isinstance(patch, FancyArrowPatch) for patch in ax.patches) == 6, (
-        "absent edges are drawn faintly"
-    )
+    assert sum(isinstance(patch, FancyArrowPatch) for patch in ax.patches) == 6, "absent edges are drawn faintly"
     assert_inside(ax)
 
 

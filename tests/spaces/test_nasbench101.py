@@ -142,9 +142,7 @@ def test_neighbours_of_a_small_cell():
 
 def test_neighbours_add_edges_against_the_labelling():
     parallel = SPACE.from_string(f"0-1+0-2+1-3+2-3|{CONV3}|{POOL}")
-    joined = [
-        c.operations for c in SPACE.neighbours(parallel) if len(c.operations) == 2 and (1, 2) in c.edges
-    ]
+    joined = [c.operations for c in SPACE.neighbours(parallel) if len(c.operations) == 2 and (1, 2) in c.edges]
     assert sorted(joined) == [(0, 2), (2, 0)], "either operation may come to feed the other"
 
 

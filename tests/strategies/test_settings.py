@@ -10,7 +10,7 @@ from nasbench.errors import NasbenchError
 from nasbench.runs import Budget, run
 from strategies import genetic_algorithm, local_search, regularized_evolution
 
-OWN = '''
+OWN = """
 from nasbench.records import Trial
 
 
@@ -23,7 +23,7 @@ class Greedy:
 
     def tell(self, trial, outcome):
         pass
-'''
+"""
 
 
 def test_a_strategy_of_ones_own_is_one_file(tmp_path, shipped):

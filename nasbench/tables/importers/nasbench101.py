@@ -36,8 +36,7 @@ ATTRIBUTES = {
     "name": "nasbench101",
     "licence": "Apache-2.0",
     "citation": (
-        "Ying et al., NAS-Bench-101: Towards Reproducible Neural Architecture Search, ICML 2019, "
-        "arXiv:1902.09635"
+        "Ying et al., NAS-Bench-101: Towards Reproducible Neural Architecture Search, ICML 2019, arXiv:1902.09635"
     ),
     "protocol": (
         "NAS-Bench-101, arXiv:1902.09635: RMSProp, batch 256, learning rate 0.2 to 0 along a cosine, "
@@ -80,14 +79,10 @@ def import_nasbench101(path: str | Path) -> Table:
                 raise ValueError(f"a schedule of {epochs} epochs")
             index = index_of(identity, bits, operations)
         except (ValueError, TypeError, IndexError, KeyError) as error:
-            raise NasbenchError(
-                f"record {number} of {path} is not as NAS-Bench-101 publishes them: {error}"
-            ) from None
+            raise NasbenchError(f"record {number} of {path} is not as NAS-Bench-101 publishes them: {error}") from None
         if epochs not in arrays:
             repeats[epochs] = np.zeros(size, dtype=np.uint8)
-            arrays[epochs] = {
-                name: np.full((size, SEEDS, 2), np.nan, np.float32) for name in EVALUATED.values()
-            }
+            arrays[epochs] = {name: np.full((size, SEEDS, 2), np.nan, np.float32) for name in EVALUATED.values()}
         seed = int(repeats[epochs][index])
         if seed >= SEEDS:
             raise NasbenchError(

@@ -48,7 +48,5 @@ def parameter_counts(cells: Sequence[Sequence[int]] | np.ndarray, task: str) -> 
     """Trainable parameters, int32 [m], of the networks of m cells [m, 6] on `task`."""
     codes = np.asarray(cells).reshape(-1, 6)
     small, large = (codes == 2).sum(axis=1), (codes == 3).sum(axis=1)
-    counts: np.ndarray = (_WITHOUT_CELLS[task] + _CONVOLUTION_1X1 * small + _CONVOLUTION_3X3 * large).astype(
-        np.int32
-    )
+    counts: np.ndarray = (_WITHOUT_CELLS[task] + _CONVOLUTION_1X1 * small + _CONVOLUTION_3X3 * large).astype(np.int32)
     return counts

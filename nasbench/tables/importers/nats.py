@@ -89,9 +89,7 @@ def import_nats(
     kept = {schedule: _kept(epochs, schedule) for schedule in SCHEDULES}
     files = _files(folder, space)
     cells = np.array(sorted(files), dtype=np.int32)
-    shelves = {
-        (task, schedule): _Shelf(len(cells), kept[schedule]) for task in tasks for schedule in SCHEDULES
-    }
+    shelves = {(task, schedule): _Shelf(len(cells), kept[schedule]) for task in tasks for schedule in SCHEDULES}
     for row, index in enumerate(cells.tolist()):
         _read_cell(files[index], space.to_string(space.cell(index)), row, shelves)
     curves = [shelf.curves(space, cells, *key) for key, shelf in shelves.items() if shelf.seeds]
@@ -142,9 +140,7 @@ def _read_cell(path: Path, cell: str, row: int, shelves: dict[tuple[str, int], _
                 continue
             entry = content[str(schedule)]
             if entry["arch_str"] != cell:
-                raise NasbenchError(
-                    f"{path} is of the cell {entry['arch_str']}, not of {cell} as its name says."
-                )
+                raise NasbenchError(f"{path} is of the cell {entry['arch_str']}, not of {cell} as its name says.")
             val_run, val_split, test_run, test_split = RUNS[task]
             for (run, seed), results in entry["all_results"].items():
                 if run == val_run:
@@ -172,9 +168,7 @@ class _Shelf:
     def seeds(self) -> tuple[int, ...]:
         return tuple(sorted({seed for by_seed in self._arrays.values() for seed in by_seed}))
 
-    def _put(
-        self, name: str, row: int, seed: int, values: Any, dtype: type = np.float64, width: int = 1
-    ) -> None:
+    def _put(self, name: str, row: int, seed: int, values: Any, dtype: type = np.float64, width: int = 1) -> None:
         by_seed = self._arrays.setdefault(name, {})
         if seed not in by_seed:
             by_seed[int(seed)] = np.full((self.rows, width), np.nan, dtype)

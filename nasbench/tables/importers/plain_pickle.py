@@ -98,13 +98,9 @@ def loads(content: bytes, source: str | Path) -> Any:
     try:
         return _PlainUnpickler(io.BytesIO(content)).load()
     except NasbenchError as refused:
-        raise NasbenchError(
-            f"refused to load {source}: it contains {refused}, which is not plain data."
-        ) from None
+        raise NasbenchError(f"refused to load {source}: it contains {refused}, which is not plain data.") from None
     except Exception as error:
-        raise NasbenchError(
-            f"{source} is not a whole pickle file ({error}); copy or download it again."
-        ) from None
+        raise NasbenchError(f"{source} is not a whole pickle file ({error}); copy or download it again.") from None
 
 
 def load(path: str | Path) -> Any:
@@ -123,7 +119,5 @@ def load(path: str | Path) -> Any:
         reason = error.strerror or "its bz2 compression is damaged"
         raise NasbenchError(f"{path} cannot be read: {reason}; copy or download it again.") from None
     if len(content) > MAX_BYTES:
-        raise NasbenchError(
-            f"{path} holds more than {MAX_BYTES >> 20} MiB, more than any results file should."
-        )
+        raise NasbenchError(f"{path} holds more than {MAX_BYTES >> 20} MiB, more than any results file should.")
     return loads(content, path)

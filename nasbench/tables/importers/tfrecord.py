@@ -75,9 +75,7 @@ def records(path: str | Path) -> Iterator[bytes]:
         with open(path, "rb") as file:
             done = 0
             while batch := list(_frames(file, path, done)):
-                wrong = masked_crc32c([data for data, _ in batch]) != np.array(
-                    [crc for _, crc in batch], np.uint32
-                )
+                wrong = masked_crc32c([data for data, _ in batch]) != np.array([crc for _, crc in batch], np.uint32)
                 if wrong.any():
                     raise _damaged(path, done + int(wrong.argmax()), "the checksum of its data is wrong")
                 yield from (data for data, _ in batch)
