@@ -59,7 +59,7 @@ def anytime(study: Study, metric: str, looks: dict[str, Look], order: Sequence[s
                 means.append(curve.regret.mean(axis=0))
                 continue
             mean, low, high = band(curve.regret)
-            means.append(mean)
+            means += [mean, low[-1:]]
             if len(mean) == 1:
                 ax.plot(curve.x, mean, marker="o", markersize=4, **looks[name].line)
             ax.plot(curve.x, mean, **looks[name].line, zorder=3)
@@ -97,7 +97,7 @@ def anytime(study: Study, metric: str, looks: dict[str, Look], order: Sequence[s
         ncols=_legend_columns(width, order), handlelength=3, columnspacing=1.6,
     )  # fmt: skip
     figure.subplots_adjust(
-        left=0.72 / width, right=1 - 0.1 / width, top=1 - 0.3 / height, bottom=(0.5 + legend) / height,
+        left=0.72 / width, right=1 - 0.22 / width, top=1 - 0.3 / height, bottom=(0.5 + legend) / height,
         wspace=0.2, hspace=0.42,
     )  # fmt: skip
     return figure
@@ -213,7 +213,7 @@ def critical_difference(ranks: pd.Series, p_values: pd.DataFrame, looks: dict[st
     ax = figure.add_axes((0.27, 0.06, 0.46, 0.72))
     found = scikit_posthocs.critical_difference_diagram(
         ranks, p_values, ax=ax, alpha=ALPHA, text_h_margin=0.06 * max(0.5, float(np.ptp(ranks))),
-        label_fmt_left="{label}  {rank:.2f}", label_fmt_right="{rank:.2f}  {label}",
+        label_fmt_left="{label}\u2002{rank:.2f}\u2002", label_fmt_right="\u2002{rank:.2f}\u2002{label}",
         color_palette={name: looks[name].colour for name in ranks.index},
         label_props={"fontsize": 9}, marker_props={"s": 26}, elbow_props={"linewidth": 1.1},
         crossbar_props={"color": INK, "linewidth": 3.2, "solid_capstyle": "round"},
@@ -225,8 +225,10 @@ def critical_difference(ranks: pd.Series, p_values: pd.DataFrame, looks: dict[st
     ax.set_ylim(-levels - 0.9, 0)
     margin = 0.04 * max(0.5, float(np.ptp(ranks)))
     ax.set_xlim(float(ranks.min()) - margin, float(ranks.max()) + margin)
-    for artist in ax.lines + ax.texts + ax.collections:
+    for artist in [*ax.lines, *ax.texts, *ax.collections]:
         artist.set_clip_on(False)
+    for text in ax.texts:
+        text.set_color(INK)
     ax.grid(visible=False)
     ax.spines["top"].set_visible(True)
     ax.xaxis.set_major_locator(MaxNLocator(7, steps=[1, 2, 5]))
@@ -235,14 +237,14 @@ def critical_difference(ranks: pd.Series, p_values: pd.DataFrame, looks: dict[st
     return figure
 
 
-def pairwise(pairs: Pairs, order: Sequence[str], looks: dict[str, Look]) -> Figure:
+def pairwise(pairs: Pairs, order: Sequence[str]) -> Figure:
     """Matrix of the probability that a run of the row ends better than one of the column, with intervals if they fit."""
     many = len(order)
     detailed = many <= 12
     side = 0.82 if detailed else 0.46
     label = 0.25 + 0.08 * max(map(len, order))
-    head = 0.12 + 0.068 * max(map(len, order))
-    width, height = label + side * many + head * 0.6 + 0.1, head + (0.62 if detailed else 0.36) * many + 0.1
+    head = 0.2 + 0.046 * max(map(len, order))
+    width, height = label + side * many + head * 0.9, head + (0.62 if detailed else 0.36) * many + 0.1
     figure = Figure(figsize=(width, height))
     down = (0.62 if detailed else 0.36) * many
     ax = figure.add_axes((label / width, 0.1 / height, side * many / width, down / height))
@@ -262,16 +264,15 @@ def pairwise(pairs: Pairs, order: Sequence[str], looks: dict[str, Look]) -> Figu
             if lift:
                 ax.text(
                     j + 0.5, i + 0.74, f"{pairs.low[i, j]:.2f}–{pairs.high[i, j]:.2f}", ha="center", va="center",
-                    color="#3b4653", fontsize=6.6,
+                    color="#3b4653", fontsize=7,
                 )  # fmt: skip
     ax.set_xlim(0, many)
     ax.set_ylim(many, 0)
     ax.set_yticks(np.arange(many) + 0.5, order)
     ax.set_xticks(np.arange(many) + 0.5, order, rotation=35, ha="left", rotation_mode="anchor")
     ax.xaxis.tick_top()
-    for tick, name in zip([*ax.get_yticklabels(), *ax.get_xticklabels()], [*order, *order], strict=True):
-        tick.set_color(looks[name].colour)
-        tick.set_fontsize(9 if detailed else 8)
+    for tick in [*ax.get_yticklabels(), *ax.get_xticklabels()]:
+        tick.set(color=INK, fontsize=9 if detailed else 8)
     ax.tick_params(length=0)
     ax.grid(visible=False)
     for spine in ax.spines.values():

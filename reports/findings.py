@@ -12,7 +12,7 @@ from nasbench.runs.budget import CURRENCIES, ROUNDING
 from .analysis import Analysis
 from .statistics import ALPHA
 from .study import METRICS, Study
-from .tables import amount, digits_for, number, p_value
+from .tables import amount, number, p_value
 
 
 def listed(names: Sequence[str]) -> str:
@@ -28,8 +28,7 @@ def budget_in_words(study: Study) -> str:
 def _regrets(study: Study, found: Analysis, name: str) -> str:
     values = [(task, found.middles[task, name].value) for task in study.tasks]
     values = [(task, value) for task, value in values if math.isfinite(value)]
-    digits = digits_for(value for _, value in values)
-    return listed([f"{number(value, digits)} on {task}" for task, value in values])
+    return listed([f"{number(value)} on {task}" for task, value in values])
 
 
 def headline(study: Study, analyses: Sequence[Analysis]) -> list[str]:
@@ -40,9 +39,9 @@ def headline(study: Study, analyses: Sequence[Analysis]) -> list[str]:
     if not any(math.isfinite(found.middles[task, best].value) for task in study.tasks):
         return [f"{after}, no run has a result."]
     sentences = []
-    distance = f"ends {_regrets(study, found, best)} percent points of {METRICS[found.metric]} accuracy below the table's best cell"
+    distance = f"Distance from the table's best cell, in percent points of {METRICS[found.metric]} accuracy (interquartile mean)"
     if len(found.order) == 1:
-        return [f"{after}, {best} {distance} (interquartile mean of regret)."]
+        return [f"{after}, {best} ends {_regrets(study, found, best)} percent points below the table's best cell."]
     if not found.tested:
         sentences.append(f"{after}, {best} has the best mean rank, but there are too few runs for a test.")
     elif len(found.leaders) == len(found.order):
@@ -53,9 +52,7 @@ def headline(study: Study, analyses: Sequence[Analysis]) -> list[str]:
         leaders = [best, *(n for n in found.order if n in found.leaders and n != best)]
         sentences.append(f"{after}, {listed(leaders)} lead and cannot be told apart.")
     other = "random_search" if "random_search" in found.order and best != "random_search" else found.order[-1]
-    sentences.append(
-        f"{best} {distance}, {other} {_regrets(study, found, other)} (interquartile means)."
-    )
+    sentences.append(f"{distance}: {best} {_regrets(study, found, best)}; {other} {_regrets(study, found, other)}.")
     if len(analyses) > 1 and analyses[1].tested and found.tested:
         test = analyses[1]
         leaders = [n for n in test.order if n in test.leaders]

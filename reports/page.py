@@ -130,7 +130,7 @@ def _figures(study: Study, analyses: Sequence[Analysis], looks: dict[str, Look],
             figure = figures.critical_difference(found.ranks["value"], found.p_values, looks)
             yield show(f"ranks_{metric}", figure, f"critical-difference diagram, {word} regret")
         if found.pairs is not None:
-            figure = figures.pairwise(found.pairs, found.order, looks)
+            figure = figures.pairwise(found.pairs, found.order)
             yield show(f"pairwise_{metric}", figure, f"probability of improvement, {word} regret")
     space = space_of(study)
     cells = best_cells(study, space) if space is not None else []

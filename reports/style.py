@@ -89,7 +89,7 @@ def _shade(hue: str, k: int, many: int) -> str:
     """The k-th of `many` shades of a hue, from a little darker to lighter; the hue itself if there is one only."""
     if many == 1:
         return hue
-    share = -0.28 + 0.7 * k / (many - 1)
+    share = -0.15 + 0.57 * k / (many - 1)
     target = (1.0, 1.0, 1.0) if share > 0 else (0.0, 0.0, 0.0)
     return to_hex([c + abs(share) * (t - c) for c, t in zip(to_rgb(hue), target, strict=True)])
 
