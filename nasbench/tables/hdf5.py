@@ -30,6 +30,8 @@ from .curves import Curves
 from .table import Table
 
 FORMAT, VERSION = "nasbench-table", 1
+CHUNK_BYTES = 1 << 20
+"""Size of a compressed block; arrays are read whole, and few blocks are read faster than many."""
 _log = logging.getLogger(__name__)
 
 
@@ -83,7 +85,11 @@ def write(table: Table, path: Path) -> Path:
             file.attrs["checksum"] = np.bytes_(hashlib.sha256(about.encode()).hexdigest())
             file["about"] = np.frombuffer(about.encode(), dtype=np.uint8)
             for name, array in datasets.items():
-                file.create_dataset(name, data=array, compression="gzip", compression_opts=9, shuffle=True)
+                rows = max(1, CHUNK_BYTES * len(array) // max(1, array.nbytes))
+                chunks = (min(rows, max(1, len(array))), *array.shape[1:])
+                file.create_dataset(
+                    name, data=array, chunks=chunks, compression="gzip", compression_opts=9, shuffle=True
+                )
         with open(temporary, "rb") as file_bytes:
             os.fsync(file_bytes.fileno())
         os.chmod(temporary, 0o644)
