@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 TOP = 4
 """Cells shown per task."""
 
+LETTERS = 38
+"""Most letters of a name below a drawing."""
+
 log = logging.getLogger(__name__)
 
 
@@ -94,7 +97,7 @@ def draw_cells(study: Study, space: Space, found: list[Found]) -> Figure:
 
     tasks = [task for task in study.tasks if any(cell.task == task for cell in found)]
     across = max(cell.rank for cell in found)
-    each, picture, row, head, gap = 2.55, 1.75, 2.72, 0.3, 0.12
+    each, picture, row, head, gap = 2.6, 1.75, 2.86, 0.3, 0.12
     width, height = each * max(across, 2), row * len(tasks)
     figure = Figure(figsize=(width, height))
     for down, task in enumerate(tasks):
@@ -105,14 +108,19 @@ def draw_cells(study: Study, space: Space, found: list[Found]) -> Figure:
             box = (left + gap / 2) / width, (top - head - picture) / height, (each - gap) / width, picture / height
             space.draw(space.cell(cell.index), figure.add_axes(box))
             lines = [f"{cell.rank}. {_accuracies(cell)}", f"{cell.runs:,} of {cell.of:,} runs ended here"]
-            lines.append(f"most often {cell.strategy} ({cell.share:.0%})")
+            lines += [f"most often, {cell.share:.0%} of its runs:", shorten(cell.strategy, LETTERS)]
             for k, line in enumerate(lines):
                 figure.text(
-                    (left + gap) / width, (top - head - picture - 0.16 - 0.165 * k) / height, line,
+                    (left + gap) / width, (top - head - picture - 0.16 - 0.17 * k) / height, line,
                     fontsize=8.5 if k == 0 else 7.5, color=INK if k == 0 else MUTED,
                     fontweight="bold" if k == 0 else "normal",
                 )  # fmt: skip
     return figure
+
+
+def shorten(text: str, most: int) -> str:
+    """At most so many letters, the middle left out."""
+    return text if len(text) <= most else f"{text[: most // 2]}…{text[len(text) - (most - 1) // 2 :]}"
 
 
 def _accuracies(cell: Found) -> str:

@@ -104,7 +104,9 @@ def anytime(study: Study, metric: str, looks: dict[str, Look], order: Sequence[s
 
 
 def _legend_columns(width: float, names: Sequence[str]) -> int:
-    each = 0.72 + 0.085 * max(map(len, names))
+    if sum(0.72 + 0.075 * len(name) for name in names) < width - 0.6:
+        return len(names)
+    each = 0.72 + 0.08 * max(map(len, names))
     columns = max(1, min(len(names), int((width - 0.6) / each)))
     return math.ceil(len(names) / math.ceil(len(names) / columns))
 
@@ -169,7 +171,7 @@ def distribution(
                 ax.text(0.02, row, "no result", transform=ax.get_yaxis_transform(), color=MUTED, va="center", fontsize=7.5)
                 continue
             shown.append(values)
-            dots = values if len(values) <= DOTS else np.quantile(values, (np.arange(DOTS) + 0.5) / DOTS)
+            dots = values if len(values) <= DOTS else np.quantile(values, (np.arange(DOTS) + 0.5) / DOTS, method="inverted_cdf")
             spread = ((np.arange(len(dots)) * 0.618034) % 1 - 0.5) * 0.5
             colour = looks[name].colour
             ax.plot(
@@ -209,8 +211,11 @@ def critical_difference(ranks: pd.Series, p_values: pd.DataFrame, looks: dict[st
     """Mean ranks, with a bar over every group of strategies that the test does not separate (Demsar, JMLR 2006)."""
     import scikit_posthocs
 
-    figure = Figure(figsize=(9.6, 2))
-    ax = figure.add_axes((0.27, 0.06, 0.46, 0.72))
+    order = list(ranks.sort_values().index)
+    split = (len(order) + 1) // 2
+    left, right = (0.55 + 0.082 * (5 + max(map(len, names))) for names in (order[:split], order[split:]))
+    figure = Figure(figsize=(8, 2))
+    ax = figure.add_axes((0.3, 0.1, 0.4, 0.7))
     found = scikit_posthocs.critical_difference_diagram(
         ranks, p_values, ax=ax, alpha=ALPHA, text_h_margin=0.06 * max(0.5, float(np.ptp(ranks))),
         label_fmt_left="{label}\u2002{rank:.2f}\u2002", label_fmt_right="\u2002{rank:.2f}\u2002{label}",
@@ -218,10 +223,10 @@ def critical_difference(ranks: pd.Series, p_values: pd.DataFrame, looks: dict[st
         label_props={"fontsize": 9}, marker_props={"s": 26}, elbow_props={"linewidth": 1.1},
         crossbar_props={"color": INK, "linewidth": 3.2, "solid_capstyle": "round"},
     )  # fmt: skip
-    levels = (len(ranks) + 1) // 2 + len({bar[0].get_ydata()[0] for bar in found["crossbars"]})
-    height = 0.75 + 0.235 * (levels + 1)
-    figure.set_size_inches(9.6, height)
-    ax.set_position((0.27, 0.08 / height, 0.46, 1 - 0.66 / height))
+    levels = split + len({bar[0].get_ydata()[0] for bar in found["crossbars"]})
+    width, height = left + 4.6 + right, 0.75 + 0.235 * (levels + 1)
+    figure.set_size_inches(width, height)
+    ax.set_position((left / width, 0.08 / height, 4.6 / width, 1 - 0.66 / height))
     ax.set_ylim(-levels - 0.9, 0)
     margin = 0.04 * max(0.5, float(np.ptp(ranks)))
     ax.set_xlim(float(ranks.min()) - margin, float(ranks.max()) + margin)
@@ -242,7 +247,7 @@ def pairwise(pairs: Pairs, order: Sequence[str]) -> Figure:
     many = len(order)
     detailed = many <= 12
     side = 0.82 if detailed else 0.46
-    label = 0.25 + 0.08 * max(map(len, order))
+    label = 0.2 + 0.075 * max(map(len, order))
     head = 0.2 + 0.046 * max(map(len, order))
     width, height = label + side * many + head * 0.9, head + (0.62 if detailed else 0.36) * many + 0.1
     figure = Figure(figsize=(width, height))

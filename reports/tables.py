@@ -222,12 +222,12 @@ def budget(study: Study) -> Table:
         rows.append([
             strategy(name), f"{within:,} of {len(own):,}", _range(spent), *(amount(v) for v in by_kind.values()),
             _range(evaluations), amount(record["repeats_median"]),
-            " · ".join(f"{ends[s]:,} {s}" for s in ("budget", "finished", "stalled") if s in ends),
+            ", ".join(f"{ends[s]:,} {s}" for s in ("budget", "finished", "stalled") if s in ends),
             number(record["training_hours_median"], 1), _seconds(record["measured_overhead_seconds_median"]),
         ])  # fmt: skip
     columns = [
-        "strategy", "runs within budget", "spent: min / median / max", *(f"mean on {k}" for k in kinds),
-        "trainings: min / median / max", "repeats, median", "how runs ended", "simulated training, h", "own overhead, measured",
+        "strategy", "runs within budget", "spent, min / median / max", *(f"of it {k}, mean" for k in kinds),
+        "trainings, min / median / max", "repeats", "runs ended by", "simulated hours", "overhead, measured",
     ]  # fmt: skip
     return build("budget", columns, rows, pd.DataFrame(records))
 
@@ -268,8 +268,8 @@ def noise(study: Study) -> Table | None:
                 number(found["kendall_top"]), Text(number(found["resolution"]), True),
             ])  # fmt: skip
     columns = [
-        "task", "accuracy", "cells trained twice", "seeds a cell", "sd, all cells", "sd, best 1 %",
-        "two trainings differ by, best 1 %", "τ between seeds, all", "τ, best 10 %", "resolution",
+        "task", "accuracy", "cells trained twice", "seeds a cell", "sd, all cells", "sd, best 1\u00a0%",
+        "two trainings differ by, best 1\u00a0%", "τ between seeds, all", "τ, best 10\u00a0%", "resolution",
     ]  # fmt: skip
     return build("noise", columns, rows, pd.DataFrame(records), 2) if rows else None
 
@@ -331,8 +331,10 @@ def _float(value: float | None) -> float:
 def agreement(study: Study) -> Table | None:
     """Published test accuracies beside ours; None if the suite names none."""
     rows, records = [], []
-    for name, tasks in study.suite.reference.items():
-        for task, (mean, deviation) in tasks.items():
+    reference = study.suite.reference
+    for name in sorted(reference, key=[*study.suite.strategies, *reference].index):
+        for task in sorted(reference[name], key=[*study.suite.tasks, *reference[name]].index):
+            mean, deviation = reference[name][task]
             values = study.accuracies("test", task, name)
             ours = float(values.mean()) if len(values) else math.nan
             spread = float(values.std(ddof=0)) if len(values) > 1 else math.nan
