@@ -81,7 +81,9 @@ def _parser() -> argparse.ArgumentParser:
     add.add_argument("--out", type=Path, help="results folder (default: results/SUITE); an unfinished one is resumed")
     add.add_argument("--table", help="table to use instead of the suite's: a shipped name or a .h5 file")
     add.add_argument("--tasks", type=_names, help="tasks instead of the suite's, separated by commas")
-    add.add_argument("--strategies", type=_names, help="strategies instead of the suite's; own ones as file.py:Class")
+    add.add_argument(
+        "--strategies", type=_names, help="strategies instead of the suite's, own ones as file.py:Class; or all"
+    )
     add.add_argument("--seeds", type=int, help="runs per strategy and task")
     add.add_argument("--budget", help="e.g. 100evals, 12000s, 1200epochs, 3e18flops")
     add.add_argument("--observe", help="what a trial shows: the mean over training seeds, or one seed")
@@ -153,7 +155,8 @@ def _compare(options: argparse.Namespace) -> None:
     from .tables import open_table
 
     suite = Suite.load(options.suite)
-    chosen = strategies.select(options.strategies or suite.strategies)
+    names = list(strategies.CATALOGUE) if options.strategies == ["all"] else options.strategies
+    chosen = strategies.select(names or suite.strategies)
     suite = suite.replace(
         tasks=options.tasks,
         strategies=list(chosen),
@@ -224,11 +227,15 @@ def _show(title: str, columns: Sequence[str], lines: Sequence[Sequence[Any]]) ->
     from rich.console import Console
     from rich.table import Table
 
-    table = Table(*columns, title=title, title_justify="left", box=None, pad_edge=False)
+    table = Table(*columns, box=None, pad_edge=False)
     for line in lines:
         table.add_row(*map(str, line))
     console = Console()
-    Console(width=None if console.is_terminal else 200).print(table)
+    if not console.is_terminal:
+        console = Console(width=200)
+    if title:
+        console.print(title, highlight=False)
+    console.print(table)
 
 
 def _report(options: argparse.Namespace) -> None:

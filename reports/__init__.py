@@ -1,11 +1,13 @@
-"""From a results folder to a page: `write(folder)` makes a self-contained index.html with its figures and tables.
+"""From a results folder to a page: `write(folder)` makes a self-contained index.html, figures and tables.
 
-    study.py        a results folder as arrays: final regrets and curves per task and strategy
-    statistics.py   interquartile means, bootstrap intervals, ranks, tests, probabilities of improvement
-    tables.py       what the page shows as tables, also written as CSV and Markdown
-    figures.py      the figures; cells.py draws the best cells, style.py gives every strategy its look
-    findings.py     the sentences
-    page.py         puts them together; template.html is the page
+study.py        a results folder as arrays: final regrets and curves per task and strategy
+analysis.py     what is computed once per metric and shown in several places
+statistics.py   interquartile means, bootstrap intervals, ranks, tests, probabilities of improvement
+tables.py       a table as CSV, Markdown and cells of the page; numbers as people read them
+standings.py    the tables of who is how good; accounts.py: of what was spent, found, known and used
+figures.py      the figures; cells.py draws the best cells, style.py gives every strategy its look
+findings.py     the sentences
+page.py         puts them together; template.html is the page
 """
 
 from __future__ import annotations
@@ -18,8 +20,8 @@ __all__ = ["write"]
 def write(folder: str | Path, out: str | Path | None = None) -> Path:
     """Write the report of a results folder and return the path of its index.html.
 
-    The same results and the same library versions give the same bytes. A report that fails leaves a former one as
-    it was.
+    The same results and the same library versions give the same bytes. A report that fails leaves a former
+    one as it was.
 
     Args:
         folder: results of `nasbench.runs.compare`.

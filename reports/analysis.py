@@ -1,4 +1,4 @@
-"""Everything that is computed once per metric and shown in several places: order, intervals, tests, probabilities."""
+"""What is computed once per metric and shown in several places: order, intervals, tests, probabilities."""
 
 from __future__ import annotations
 
@@ -27,8 +27,8 @@ class Analysis:
     """Statistics of one metric over all tasks.
 
     Attributes:
-        order: strategies that can be ranked, best mean rank first, then those that cannot (runs on no common block).
-        blocks: number of blocks that ranks and tests rest on, of `possible`.
+        order: strategies, best mean rank first; by interquartile mean if they have no block in common.
+        blocks: number of blocks that ranks and tests rest on, out of `possible` ones.
         ranks: mean rank, low, high by strategy; nan without blocks.
         friedman: chi-squared and p-value.
         p_values: Holm-adjusted, strategies in `order`; nan where nothing could be tested.
@@ -55,7 +55,9 @@ class Analysis:
     @property
     def tested(self) -> bool:
         """Whether there were enough strategies and runs for a test."""
-        return len(self.order) > 1 and bool(np.isfinite(self.p_values.to_numpy()[~np.eye(len(self.order), dtype=bool)]).all())
+        return len(self.order) > 1 and bool(
+            np.isfinite(self.p_values.to_numpy()[~np.eye(len(self.order), dtype=bool)]).all()
+        )
 
     @property
     def leaders(self) -> list[str]:
@@ -76,8 +78,7 @@ def analyse(study: Study, metric: str) -> Analysis:
     compared = blocks(final, study.together)
     ranks = mean_ranks(compared) if len(compared) else pd.DataFrame(np.nan, final.columns, ["value", "low", "high"])
     middles = {(t, s): estimate(study.values(metric, t, s)) for t in study.tasks for s in study.strategies}
-    fallback = [np.nanmean([middles[t, s].value for t in study.tasks] or [np.nan]) if _any(middles, study, s) else np.inf
-                for s in study.strategies]  # fmt: skip
+    fallback = [_mean([middles[t, s].value for t in study.tasks]) for s in study.strategies]
     keys = pd.DataFrame({"rank": ranks["value"].fillna(np.inf), "middle": fallback}, index=study.strategies)
     order = list(keys.sort_values(["rank", "middle"], kind="stable").index)
     task_p_values, task_leaders = {}, {}
@@ -86,15 +87,27 @@ def analyse(study: Study, metric: str) -> Analysis:
         if len(alone):
             task_leaders[task] = str(alone.rank(axis=1).mean()[order].idxmin())
             task_p_values[task] = wilcoxon_holm(alone)
+    possible = final.index.unique("seed").size if study.together else len(final)
     return Analysis(
-        metric, order, len(compared), len(final) if not study.together else final.index.unique("seed").size,
-        ranks.loc[order], friedman(compared), wilcoxon_holm(compared).loc[order, order], task_p_values, task_leaders,
-        _pairs(study, metric, order), middles, _means(study, metric),
-    )  # fmt: skip
+        metric=metric,
+        order=order,
+        blocks=len(compared),
+        possible=possible,
+        ranks=ranks.loc[order],
+        friedman=friedman(compared),
+        p_values=wilcoxon_holm(compared).loc[order, order],
+        task_p_values=task_p_values,
+        task_leaders=task_leaders,
+        pairs=_pairs(study, metric, order),
+        middles=middles,
+        means=_means(study, metric),
+    )
 
 
-def _any(middles: dict[tuple[str, str], Estimate], study: Study, strategy: str) -> bool:
-    return any(np.isfinite(middles[task, strategy].value) for task in study.tasks)
+def _mean(values: list[float]) -> float:
+    """Mean of the values that there are; inf, which sorts last, if there are none."""
+    known = [v for v in values if np.isfinite(v)]
+    return float(np.mean(known)) if known else np.inf
 
 
 def _pairs(study: Study, metric: str, order: list[str]) -> Pairs | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import math
 from collections import Counter
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from nasbench.errors import NasbenchError
@@ -29,6 +30,7 @@ class Found(NamedTuple):
     """One cell that runs ended with.
 
     Attributes:
+        number: the cell's index in the space.
         rank: place by true validation accuracy among the cells that runs on this task ended with, from 1.
         runs: runs of all strategies that ended with it, out of `of`.
         strategy: the one that did so most often, `share` of its runs.
@@ -36,7 +38,7 @@ class Found(NamedTuple):
 
     task: str
     rank: int
-    index: int
+    number: int
     text: str
     val_acc: float
     test_acc: float | None
@@ -78,9 +80,7 @@ def best_cells(study: Study, space: Space | None, top: int = TOP) -> list[Found]
             text = space.to_string(space.cell(index)) if space is not None else ""
             share = ends[key][strategy] / totals[strategy]
             of = sum(totals.values())
-            found.append(
-                Found(task, rank, index, text, val_acc, test_acc, ends[key].total(), of, strategy, share)
-            )
+            found.append(Found(task, rank, index, text, val_acc, test_acc, ends[key].total(), of, strategy, share))
     return found
 
 
@@ -91,7 +91,7 @@ def _identity(study: Study, space: Space | None, index: int) -> Any:
     return space.canonical(space.cell(index))
 
 
-def draw_cells(study: Study, space: Space, found: list[Found]) -> Figure:
+def draw_cells(study: Study, space: Space, found: Sequence[Found]) -> Figure:
     """The cells in one row per task, with their accuracies and who found them."""
     from matplotlib.figure import Figure
 
@@ -105,8 +105,13 @@ def draw_cells(study: Study, space: Space, found: list[Found]) -> Figure:
         figure.text(gap / width, (top - 0.2) / height, task, fontsize=10, fontweight="bold", color=INK)
         for cell in (cell for cell in found if cell.task == task):
             left = each * (cell.rank - 1)
-            box = (left + gap / 2) / width, (top - head - picture) / height, (each - gap) / width, picture / height
-            space.draw(space.cell(cell.index), figure.add_axes(box))
+            box = (
+                (left + gap / 2) / width,
+                (top - head - picture) / height,
+                (each - gap) / width,
+                picture / height,
+            )
+            space.draw(space.cell(cell.number), figure.add_axes(box))
             lines = [f"{cell.rank}. {_accuracies(cell)}", f"{cell.runs:,} of {cell.of:,} runs ended here"]
             lines += [f"most often, {cell.share:.0%} of its runs:", shorten(cell.strategy, LETTERS)]
             for k, line in enumerate(lines):

@@ -8,6 +8,8 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
+from matplotlib.axis import XAxis, YAxis
+from matplotlib.collections import LineCollection
 from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
@@ -22,6 +24,9 @@ CROWD = 9
 
 DOTS = 100
 """Most dots in a row of the distributions; more runs than this are shown by as many quantiles."""
+
+LONG = 36_000
+"""Seconds from which a time axis counts hours."""
 
 UNITS = {
     "evals": "budget spent (full trainings)", "epochs": "budget spent (training epochs)",
@@ -41,34 +46,30 @@ def anytime(study: Study, metric: str, looks: dict[str, Look], order: Sequence[s
     tasks = study.tasks
     wide = min(len(tasks), 3) if not crowded else len(tasks)
     down = len(rows) if crowded else math.ceil(len(tasks) / wide)
-    width = max(3.7 * wide, 5.2) + (1.9 if crowded else 0)
-    legend = 0.0 if crowded else 0.24 * math.ceil(len(order) / _legend_columns(width, order)) + 0.1
+    side = 0.8 + 0.078 * max(map(len, [*order, *families])) if crowded else 0.22
+    width = max(3.7 * wide, 5.2) + (side if crowded else 0)
+    legend = 0.0 if crowded else 0.19 * math.ceil(len(order) / _legend_columns(width, order)) + 0.1
     height = (2.1 if crowded else 3.0) * down + 0.35 + legend
     figure = Figure(figsize=(width, height))
     axes = figure.subplots(down, wide, squeeze=False)
-    curves = {(t, n): study.curve(metric, t, n, along) for t in tasks for n in order}
     panels = [(row, t) for row in rows for t in tasks] if crowded else [(rows[0], t) for t in tasks]
+    bands = {t: _bands(study, metric, t, order, along) for t in tasks}
     for ax, (members, task) in zip(axes.flat, panels, strict=False):
-        means = []
-        for name in order:
-            curve = curves[task, name]
-            if curve is None:
-                continue
+        others = [np.column_stack(values[:2]) for name, values in bands[task].items() if name not in members]
+        ax.add_collection(LineCollection(others, colors=RULE, linewidths=0.7, zorder=1), autolim=False)
+        for name, (x, mean, low, high) in bands[task].items():
             if name not in members:
-                ax.plot(curve.x, curve.regret.mean(axis=0), color=RULE, linewidth=0.7, zorder=1)
-                means.append(curve.regret.mean(axis=0))
                 continue
-            mean, low, high = band(curve.regret)
-            means += [mean, low[-1:]]
-            if len(mean) == 1:
-                ax.plot(curve.x, mean, marker="o", markersize=4, **looks[name].line)
-            ax.plot(curve.x, mean, **looks[name].line, zorder=3)
-            ax.fill_between(curve.x, low, high, color=looks[name].colour, alpha=0.16, linewidth=0, zorder=2)
-        _regret_axis(ax.yaxis, means, study.resolution(task, metric))
+            marker = "o" if len(x) == 1 else None
+            ax.plot(x, mean, marker=marker, markersize=4, drawstyle="steps-post", zorder=3, **looks[name].line)
+            fill = {"color": looks[name].colour, "alpha": 0.16, "linewidth": 0}
+            ax.fill_between(x, low, high, step="post", zorder=2, **fill)
+        shown = [values for _, mean, low, _ in bands[task].values() for values in (mean, low[-1:])]
+        _regret_axis(ax.yaxis, shown, study.resolution(task, metric))
         resolution = study.resolution(task, metric)
         if np.isfinite(resolution):
             ax.axhspan(0, resolution, color="#f1f3f6", linewidth=0, zorder=0)
-        _budget_axis(ax, study, along)
+        _budget_axis(ax, study, task, along)
         ax.set_title(task)
     for ax in list(axes.flat)[len(panels) :]:
         ax.set_visible(False)
@@ -84,12 +85,14 @@ def anytime(study: Study, metric: str, looks: dict[str, Look], order: Sequence[s
         for row, members in zip(axes, rows, strict=True):
             handles = [Line2D([], [], **looks[name].line, label=name) for name in members]
             row[-1].legend(
-                handles=handles, title=study.families[members[0]], loc="upper left", bbox_to_anchor=(1.02, 1.02),
+                handles=handles, title=study.families[members[0]], loc="upper left",
+                bbox_to_anchor=(1.02, 1.02),
                 alignment="left", title_fontproperties={"weight": "bold", "size": 8.5}, borderaxespad=0,
             )  # fmt: skip
         figure.subplots_adjust(
-            left=0.68 / width, right=1 - 2.05 / width, top=1 - 0.3 / height, bottom=0.5 / height, wspace=0.22, hspace=0.22
-        )
+            left=0.68 / width, right=1 - side / width, top=1 - 0.3 / height, bottom=0.5 / height,
+            wspace=0.22, hspace=0.22,
+        )  # fmt: skip
         return figure
     handles = [Line2D([], [], **looks[name].line, label=name) for name in order]
     figure.legend(
@@ -97,10 +100,18 @@ def anytime(study: Study, metric: str, looks: dict[str, Look], order: Sequence[s
         ncols=_legend_columns(width, order), handlelength=3, columnspacing=1.6,
     )  # fmt: skip
     figure.subplots_adjust(
-        left=0.72 / width, right=1 - 0.22 / width, top=1 - 0.3 / height, bottom=(0.5 + legend) / height,
+        left=0.72 / width, right=1 - side / width, top=1 - 0.3 / height, bottom=(0.5 + legend) / height,
         wspace=0.2, hspace=0.42,
     )  # fmt: skip
     return figure
+
+
+def _bands(
+    study: Study, metric: str, task: str, order: Sequence[str], along: str
+) -> dict[str, tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]]:
+    """x, mean, low and high of every strategy that has a curve."""
+    curves = {name: study.curve(metric, task, name, along) for name in order}
+    return {name: (curve.x, *band(curve.regret)) for name, curve in curves.items() if curve is not None}
 
 
 def _legend_columns(width: float, names: Sequence[str]) -> int:
@@ -111,14 +122,24 @@ def _legend_columns(width: float, names: Sequence[str]) -> int:
     return math.ceil(len(names) / math.ceil(len(names) / columns))
 
 
-def _budget_axis(ax: Axes, study: Study, along: str) -> None:
-    ax.set_xlim(0, study.end(along) or 1)
-    ax.xaxis.set_major_locator(MaxNLocator(5))
-    ax.xaxis.set_major_formatter(FuncFormatter(lambda x, _: f"{x:,.0f}" if x < 1e7 else f"{x:.3g}"))
-    ax.set_xlabel(UNITS[study.budget.unit] if along == "spent" else "simulated clock (seconds)")
+def _budget_axis(ax: Axes, study: Study, task: str, along: str) -> None:
+    end = study.end(task, along) or 1.0
+    seconds = study.budget.unit == "s" if along == "spent" else study.clock_unit == "seconds"
+    hours = seconds and end >= LONG
+    ticks = MaxNLocator(5).tick_values(0, end / 3600 if hours else end)
+    ax.set_xlim(0, end)
+    ax.xaxis.set_major_locator(FixedLocator([t * 3600 if hours else t for t in ticks if t >= 0]))
+    shown = FuncFormatter(lambda x, _: _plain(x / 3600 if hours else x))
+    ax.xaxis.set_major_formatter(shown)
+    label = UNITS[study.budget.unit] if along == "spent" else f"simulated clock ({study.clock_unit})"
+    ax.set_xlabel(label.replace("seconds", "hours") if hours else label)
 
 
-def _regret_axis(axis, curves: Sequence[np.ndarray], resolution: float = math.nan) -> None:
+def _plain(x: float) -> str:
+    return f"{x:.3g}" if x >= 1e7 else f"{x:,.0f}" if abs(x - round(x)) < 1e-9 else f"{x:g}"
+
+
+def _regret_axis(axis: XAxis | YAxis, curves: Sequence[np.ndarray], resolution: float = math.nan) -> None:
     """Logarithmic down to the smallest decade that matters, linear from there to 0, which is drawn."""
     values = np.concatenate([c[np.isfinite(c)] for c in curves]) if curves else np.array([])
     positive = values[values > 0]
@@ -128,6 +149,10 @@ def _regret_axis(axis, curves: Sequence[np.ndarray], resolution: float = math.na
         least = min(least, resolution)
     threshold = 10.0 ** math.floor(math.log10(max(least, top / 1e4)))
     zero = bool(len(values)) and values.min() <= threshold
+    if len(values) and values.min() > top / 4:
+        getattr(axis.axes, f"set_{axis.axis_name}lim")(0, top * 1.1)
+        axis.set_major_locator(MaxNLocator(5))
+        return
     set_scale = getattr(axis.axes, f"set_{axis.axis_name}scale")
     set_limits = getattr(axis.axes, f"set_{axis.axis_name}lim")
     decades = [10.0**k for k in range(round(math.log10(threshold)), math.ceil(math.log10(top * 1.3)) + 1)]
@@ -148,9 +173,13 @@ def _regret_axis(axis, curves: Sequence[np.ndarray], resolution: float = math.na
 
 
 def distribution(
-    study: Study, metric: str, looks: dict[str, Look], order: Sequence[str], middles: dict[tuple[str, str], Estimate]
+    study: Study,
+    metric: str,
+    looks: dict[str, Look],
+    order: Sequence[str],
+    middles: dict[tuple[str, str], Estimate],
 ) -> Figure:
-    """Final regret of every run: a dot a run (or a hundred quantiles), quartiles, interquartile mean with interval.
+    """Final regret: a dot a run (or a hundred quantiles), quartiles, interquartile mean with interval.
 
     Args:
         middles: (task, strategy) -> interquartile mean.
@@ -168,24 +197,27 @@ def distribution(
         for row, name in enumerate(order):
             values = np.sort(study.values(metric, task, name))
             if not len(values):
-                ax.text(0.02, row, "no result", transform=ax.get_yaxis_transform(), color=MUTED, va="center", fontsize=7.5)
+                place = ax.get_yaxis_transform()
+                ax.text(0.02, row, "no result", transform=place, color=MUTED, va="center", fontsize=7.5)
                 continue
             shown.append(values)
-            dots = values if len(values) <= DOTS else np.quantile(values, (np.arange(DOTS) + 0.5) / DOTS, method="inverted_cdf")
+            shares = (np.arange(DOTS) + 0.5) / DOTS
+            dots = values if len(values) <= DOTS else np.quantile(values, shares, method="inverted_cdf")
             spread = ((np.arange(len(dots)) * 0.618034) % 1 - 0.5) * 0.5
             colour = looks[name].colour
             ax.plot(
-                dots, row + spread, linestyle="none", marker="o", markersize=3, markeredgewidth=0, color=colour, alpha=0.38,
-                clip_on=False, zorder=2,
+                dots, row + spread, linestyle="none", marker="o", markersize=3, markeredgewidth=0,
+                color=colour, alpha=0.38, clip_on=False, zorder=2,
             )  # fmt: skip
             first, third = np.quantile(values, [0.25, 0.75])
-            ax.plot([first, third], [row, row], color=colour, linewidth=5, alpha=0.45, solid_capstyle="butt", zorder=3)
+            flat = {"solid_capstyle": "butt"}
+            ax.plot([first, third], [row, row], color=colour, linewidth=5, alpha=0.45, zorder=3, **flat)
             middle = middles[task, name]
             if np.isfinite(middle.low):
-                ax.plot([middle.low, middle.high], [row, row], color=INK, linewidth=1.4, solid_capstyle="butt", zorder=4)
+                ax.plot([middle.low, middle.high], [row, row], color=INK, linewidth=1.4, zorder=4, **flat)
             ax.plot(
-                [middle.value], [row], marker="D", markersize=5, color=colour, markeredgecolor=INK, markeredgewidth=0.9,
-                clip_on=False, zorder=5,
+                [middle.value], [row], marker="D", markersize=5, color=colour, markeredgecolor=INK,
+                markeredgewidth=0.9, clip_on=False, zorder=5,
             )  # fmt: skip
         resolution = study.resolution(task, metric)
         _regret_axis(ax.xaxis, shown, resolution)
@@ -208,27 +240,28 @@ def distribution(
 
 
 def critical_difference(ranks: pd.Series, p_values: pd.DataFrame, looks: dict[str, Look]) -> Figure:
-    """Mean ranks, with a bar over every group of strategies that the test does not separate (Demsar, JMLR 2006)."""
+    """Mean ranks, and a bar for every group that the test does not separate (Demsar, JMLR 2006)."""
     import scikit_posthocs
 
     order = list(ranks.sort_values().index)
     split = (len(order) + 1) // 2
     left, right = (0.55 + 0.082 * (5 + max(map(len, names))) for names in (order[:split], order[split:]))
+    span = float(np.ptp(ranks)) or 1.0
     figure = Figure(figsize=(8, 2))
     ax = figure.add_axes((0.3, 0.1, 0.4, 0.7))
     found = scikit_posthocs.critical_difference_diagram(
-        ranks, p_values, ax=ax, alpha=ALPHA, text_h_margin=0.06 * max(0.5, float(np.ptp(ranks))),
+        ranks, p_values, ax=ax, alpha=ALPHA, text_h_margin=0.06 * span,
         label_fmt_left="{label}\u2002{rank:.2f}\u2002", label_fmt_right="\u2002{rank:.2f}\u2002{label}",
         color_palette={name: looks[name].colour for name in ranks.index},
         label_props={"fontsize": 9}, marker_props={"s": 26}, elbow_props={"linewidth": 1.1},
         crossbar_props={"color": INK, "linewidth": 3.2, "solid_capstyle": "round"},
     )  # fmt: skip
-    levels = split + len({bar[0].get_ydata()[0] for bar in found["crossbars"]})
+    levels = split + _stack([bar[0] for bar in found["crossbars"]])
     width, height = left + 4.6 + right, 0.75 + 0.235 * (levels + 1)
     figure.set_size_inches(width, height)
     ax.set_position((left / width, 0.08 / height, 4.6 / width, 1 - 0.66 / height))
     ax.set_ylim(-levels - 0.9, 0)
-    margin = 0.04 * max(0.5, float(np.ptp(ranks)))
+    margin = 0.04 * span if np.ptp(ranks) else 0.5
     ax.set_xlim(float(ranks.min()) - margin, float(ranks.max()) + margin)
     for artist in [*ax.lines, *ax.texts, *ax.collections]:
         artist.set_clip_on(False)
@@ -242,8 +275,24 @@ def critical_difference(ranks: pd.Series, p_values: pd.DataFrame, looks: dict[st
     return figure
 
 
+def _stack(bars: Sequence[Line2D]) -> int:
+    """Lay out the bars anew, one level below the other where they overlap; the number of levels.
+
+    The library takes them from a set, whose order differs from one process to the next.
+    """
+    ends: list[float] = []
+    for bar, (low, high) in zip(bars, sorted((min(b.get_xdata()), max(b.get_xdata())) for b in bars), strict=True):
+        level = next((k for k, end in enumerate(ends) if low > end), len(ends))
+        ends[level : level + 1] = [high]
+        bar.set_data([low, high], [-level - 1, -level - 1])
+    return len(ends)
+
+
 def pairwise(pairs: Pairs, order: Sequence[str]) -> Figure:
-    """Matrix of the probability that a run of the row ends better than one of the column, with intervals if they fit."""
+    """Matrix of the probability that a run of the row ends better than one of the column.
+
+    Intervals are written below where there are few enough strategies; bold where they exclude one half.
+    """
     many = len(order)
     detailed = many <= 12
     side = 0.82 if detailed else 0.46
@@ -255,7 +304,8 @@ def pairwise(pairs: Pairs, order: Sequence[str]) -> Figure:
     ax = figure.add_axes((label / width, 0.1 / height, side * many / width, down / height))
     colours = LinearSegmentedColormap.from_list("improvement", ["#d98a45", "#f8f8f6", "#4a90c4"])
     shown = np.where(np.eye(many, dtype=bool), np.nan, pairs.value)
-    ax.pcolormesh(np.arange(many + 1), np.arange(many + 1), shown, cmap=colours, vmin=0, vmax=1, edgecolors="white", linewidth=1.5)
+    edges = np.arange(many + 1)
+    ax.pcolormesh(edges, edges, shown, cmap=colours, vmin=0, vmax=1, edgecolors="white", linewidth=1.5)
     for i in range(many):
         for j in range(many):
             if i == j:
@@ -267,10 +317,8 @@ def pairwise(pairs: Pairs, order: Sequence[str]) -> Figure:
                 fontsize=9 if detailed else 7, fontweight="bold" if clear else "normal",
             )  # fmt: skip
             if lift:
-                ax.text(
-                    j + 0.5, i + 0.74, f"{pairs.low[i, j]:.2f}–{pairs.high[i, j]:.2f}", ha="center", va="center",
-                    color="#3b4653", fontsize=7,
-                )  # fmt: skip
+                text = f"{pairs.low[i, j]:.2f}–{pairs.high[i, j]:.2f}"
+                ax.text(j + 0.5, i + 0.74, text, ha="center", va="center", color="#3b4653", fontsize=7)
     ax.set_xlim(0, many)
     ax.set_ylim(many, 0)
     ax.set_yticks(np.arange(many) + 0.5, order)

@@ -21,7 +21,12 @@ def listed(names: Sequence[str]) -> str:
 
 
 def budget_in_words(study: Study) -> str:
-    words = {"evals": "evaluations", "epochs": "training epochs", "s": "training seconds", "flops": "training FLOPs"}
+    words = {
+        "evals": "evaluations",
+        "epochs": "training epochs",
+        "s": "training seconds",
+        "flops": "training FLOPs",
+    }
     return f"{amount(study.budget.amount)} {words[study.budget.unit]}"
 
 
@@ -39,9 +44,11 @@ def headline(study: Study, analyses: Sequence[Analysis]) -> list[str]:
     if not any(math.isfinite(found.middles[task, best].value) for task in study.tasks):
         return [f"{after}, no run has a result."]
     sentences = []
-    distance = f"Distance from the table's best cell, in percent points of {METRICS[found.metric]} accuracy (interquartile mean)"
+    distance = f"Regret, in percent points of {METRICS[found.metric]} accuracy (interquartile mean)"
     if len(found.order) == 1:
-        return [f"{after}, {best} ends {_regrets(study, found, best)} percent points below the table's best cell."]
+        unit = f"percent points of {METRICS[found.metric]} accuracy"
+        below = _regrets(study, found, best)
+        return [f"{after}, {best} ends below the table's best cell by {below} ({unit})."]
     if not found.tested:
         sentences.append(f"{after}, {best} has the best mean rank, but there are too few runs for a test.")
     elif len(found.leaders) == len(found.order):
@@ -57,13 +64,13 @@ def headline(study: Study, analyses: Sequence[Analysis]) -> list[str]:
         test = analyses[1]
         leaders = [n for n in test.order if n in test.leaders]
         same = set(leaders) == set(found.leaders)
-        sentences.append(
-            "On test accuracy the same holds." if same else
-            f"On test accuracy {listed(leaders)} {'lead and cannot be told apart' if len(leaders) > 1 else 'leads'}."
-        )  # fmt: skip
+        lead = "lead and cannot be told apart" if len(leaders) > 1 else "leads"
+        other = f"On test accuracy {listed(leaders)} {lead}."
+        sentences.append("On test accuracy the same holds." if same else other)
     hidden = [
         task for task in study.tasks
-        if len(found.leaders) > 1 and _spread(found, task, found.leaders) < study.resolution(task, found.metric)
+        if len(found.leaders) > 1
+        and _spread(found, task, found.leaders) < study.resolution(task, found.metric)
     ]  # fmt: skip
     if hidden:
         sentences.append(f"On {listed(hidden)} the leaders lie within the table's own seed noise of one another.")
@@ -90,7 +97,8 @@ def fairness(study: Study) -> list[str]:
         sentences.append(f"{over:,} of {runs} spent more than the budget of {limit}: do not compare them.")
     else:
         every = f"All {runs}" if len(documents) > 1 else "The run"
-        sentences.append(f"{every} stayed within the same budget of {limit}; the most that was spent is {amount(spent.max())}.")
+        most = amount(spent.max())
+        sentences.append(f"{every} stayed within the same budget of {limit}; the most that was spent is {most}.")
     sentences.append(
         "In every run the entries of the ledger sum to what was spent."
         if not wrong
@@ -139,12 +147,17 @@ def about_tests(study: Study, found: Analysis) -> str:
         return "There is one strategy, so that there is nothing to test."
     if not found.tested:
         return f"There are too few complete blocks ({found.blocks}) for a test."
-    block = "a seed, with the mean over tasks, because all tasks score the same searches" if study.together else "one seed on one task"
+    block = "one seed on one task"
+    if study.together:
+        block = "a seed, with the mean over tasks, because all tasks score the same searches"
     chi, p = found.friedman
+    count = f"{found.blocks:,} blocks"
+    if found.blocks < found.possible:
+        count = f"the {found.blocks:,} complete blocks of {found.possible:,}"
     first = (
-        f"Friedman's test over {found.blocks:,} blocks (a block is {block}): χ² = {chi:,.1f}, p {_equals(p)}. "
+        f"Friedman's test over {count} (a block is {block}): χ² = {chi:,.1f}, p {_equals(p)}. "
         if math.isfinite(chi)
-        else f"{found.blocks:,} blocks (a block is {block}). "
+        else f"Over {count} (a block is {block}). "
     )
     return (
         first + "Pairs by Wilcoxon's signed-rank test on ranks within the task, Holm-adjusted; "
@@ -163,19 +176,20 @@ def about_noise(study: Study) -> list[str]:
     apart = {t: study.noise(t, "val").get("difference_top", math.nan) for t in study.tasks}
     apart = {t: value for t, value in apart.items() if math.isfinite(value)}
     if not apart:
-        return ["No cell of this table was trained twice, so that nobody can say how far apart two trainings of one cell are."]
+        return ["No cell of this table was trained twice: how far two trainings of one cell differ is not known."]
     seeds = next(study.noise(t, "val")["seeds"] for t in apart)
     differences = listed([f"{number(value)} points on {t}" for t, value in apart.items()])
     return [
-        f"Train one of the table's best cells twice, with nothing changed but the random seed, and the two validation "
-        f"accuracies typically differ by {differences}.",
-        f"The table averages {number(seeds, 1)} such trainings a cell, so that two good cells, or two strategies, that differ "
-        "by less than the resolution below may just as well be equally good, however many runs are made.",
+        "Train one of the table's best cells twice, with nothing changed but the random seed, and the two "
+        f"validation accuracies typically differ by {differences}.",
+        f"The table averages {number(seeds, 1)} such trainings a cell, so that two good cells, or two "
+        "strategies, that differ by less than the resolution below may just as well be equally good, however "
+        "many runs are made.",
     ]
 
 
 def hidden_groups(means: Mapping[str, float], resolution: float) -> list[list[str]]:
-    """Largest sets of strategies whose mean accuracies all lie within `resolution` of one another, best first."""
+    """Largest sets of strategies whose mean accuracies lie within `resolution` of one another, best first."""
     order = sorted((n for n in means if math.isfinite(means[n])), key=lambda n: -means[n])
     groups: list[list[str]] = []
     for i, name in enumerate(order):
@@ -183,6 +197,16 @@ def hidden_groups(means: Mapping[str, float], resolution: float) -> list[list[st
         if len(group) > 1 and not (groups and group[-1] == groups[-1][-1]):
             groups.append(group)
     return groups
+
+
+def hidden(found: Analysis, task: str, resolution: float, most: int = 6) -> str:
+    """The groups of `hidden_groups` in words; long ones, which are ranges, by their ends."""
+    groups = hidden_groups(found.means[task], resolution)
+    if not groups:
+        return "none"
+    shown = [", ".join(g) if len(g) <= 8 else f"the {len(g)} from {g[0]} down to {g[-1]}" for g in groups[:most]]
+    rest = f"; and {len(groups) - most} more (tables/pairs.csv)" if len(groups) > most else ""
+    return "; ".join(shown) + rest
 
 
 def unseparated(found: Analysis, task: str, most: int = 15) -> str:

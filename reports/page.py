@@ -21,13 +21,15 @@ from markupsafe import Markup, escape
 
 from nasbench.errors import NasbenchError
 
-from . import findings, tables
+from . import accounts, findings, standings, tables
 from .analysis import Analysis, analyse
-from .cells import best_cells, draw_cells, space_of
+from .cells import Found, best_cells, draw_cells, space_of
 from .study import METRICS, Study
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
+
+    from nasbench.spaces import Space
 
     from .style import Look
 
@@ -95,9 +97,11 @@ def _build(study: Study, folder: Path) -> None:
 
     analyses = [analyse(study, metric) for metric in study.metrics]
     looks = style.looks(study.families)
+    space = space_of(study)
+    cells = best_cells(study, space)
     with style.styled():
-        figures = {shown.name: shown for shown in _figures(study, analyses, looks, folder)}
-    shown_tables = {table.name: table for table in _tables(study, analyses)}
+        figures = {shown.name: shown for shown in _figures(study, analyses, looks, folder, space, cells)}
+    shown_tables = {table.name: table for table in _tables(study, analyses, cells)}
     (folder / "tables").mkdir()
     for table in shown_tables.values():
         (folder / "tables" / f"{table.name}.csv").write_text(table.to_csv(), encoding="utf-8")
@@ -106,7 +110,14 @@ def _build(study: Study, folder: Path) -> None:
     (folder / "index.html").write_text(_render(study, analyses, figures, shown_tables, looks), encoding="utf-8")
 
 
-def _figures(study: Study, analyses: Sequence[Analysis], looks: dict[str, Look], folder: Path) -> Iterator[Shown]:
+def _figures(
+    study: Study,
+    analyses: Sequence[Analysis],
+    looks: dict[str, Look],
+    folder: Path,
+    space: Space | None,
+    cells: Sequence[Found],
+) -> Iterator[Shown]:
     """Every figure, written as SVG and PNG on the way."""
     from . import figures, style
 
@@ -120,7 +131,11 @@ def _figures(study: Study, analyses: Sequence[Analysis], looks: dict[str, Look],
 
     for found in analyses:
         metric, word = found.metric, METRICS[found.metric]
-        yield show(f"anytime_{metric}", figures.anytime(study, metric, looks, found.order), f"{word} regret over budget")
+        yield show(
+            f"anytime_{metric}",
+            figures.anytime(study, metric, looks, found.order),
+            f"{word} regret over budget",
+        )
         if study.suite.workers > 1:
             figure = figures.anytime(study, metric, looks, found.order, "clock")
             yield show(f"clock_{metric}", figure, f"{word} regret over simulated time")
@@ -132,8 +147,6 @@ def _figures(study: Study, analyses: Sequence[Analysis], looks: dict[str, Look],
         if found.pairs is not None:
             figure = figures.pairwise(found.pairs, found.order)
             yield show(f"pairwise_{metric}", figure, f"probability of improvement, {word} regret")
-    space = space_of(study)
-    cells = best_cells(study, space) if space is not None else []
     if space is not None and cells:
         try:
             yield show("best_cells", draw_cells(study, space, cells), "the best cells that were found")
@@ -141,17 +154,17 @@ def _figures(study: Study, analyses: Sequence[Analysis], looks: dict[str, Look],
             log.warning("cells are not drawn: %s", error)
 
 
-def _tables(study: Study, analyses: Sequence[Analysis]) -> Iterator[tables.Table]:
+def _tables(study: Study, analyses: Sequence[Analysis], cells: Sequence[Found]) -> Iterator[tables.Table]:
     for found in analyses:
-        yield tables.ranking(study, found)
+        yield standings.ranking(study, found)
         for task in study.tasks:
-            yield tables.scores(study, found, task)
-    yield tables.improvement(analyses)
-    yield tables.pairs(study, analyses)
-    yield tables.budget(study)
-    yield tables.cells(best_cells(study, space_of(study)), "test" in study.metrics)
-    yield tables.settings(study)
-    for table in (tables.noise(study), tables.agreement(study)):
+            yield standings.scores(study, found, task)
+    yield standings.improvement(analyses)
+    yield standings.pairs(study, analyses)
+    yield accounts.budget(study)
+    yield accounts.cells(cells, "test" in study.metrics)
+    yield accounts.settings(study)
+    for table in (accounts.noise(study), accounts.agreement(study)):
         if table is not None:
             yield table
 
@@ -167,7 +180,12 @@ def _curves(study: Study, analyses: Sequence[Analysis]) -> str:
                 curve = study.curve(found.metric, task, name)
                 if curve is not None:
                     mean, low, high = band(curve.regret)
-                    labels = {"metric": METRICS[found.metric], "task": task, "strategy": name, "runs": len(curve.regret)}
+                    labels = {
+                        "metric": METRICS[found.metric],
+                        "task": task,
+                        "strategy": name,
+                        "runs": len(curve.regret),
+                    }
                     values = {"spent": curve.x, "regret_mean": mean, "low": low, "high": high}
                     frames.append(pd.DataFrame(labels | values))
     found_frame = pd.concat(frames) if frames else pd.DataFrame()
@@ -182,17 +200,33 @@ def _render(
     looks: dict[str, Look],
 ) -> str:
     environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(Path(__file__).parent), autoescape=True, trim_blocks=True, lstrip_blocks=True,
-        undefined=jinja2.StrictUndefined, keep_trailing_newline=True,
-    )  # fmt: skip
+        loader=jinja2.FileSystemLoader(Path(__file__).parent),
+        autoescape=True,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        undefined=jinja2.StrictUndefined,
+        keep_trailing_newline=True,
+    )
     environment.filters["links"] = _links
     suite, table = study.suite, study.manifest["table"]
     return environment.get_template("template.html").render(
-        study=study, suite=suite, table=table, attributes=table.get("attributes", {}), analyses=analyses, words=METRICS,
-        figures=figures, tables=shown_tables, looks=looks, findings=findings, budget=findings.budget_in_words(study),
-        headline=findings.headline(study, analyses), provenance=_provenance(study.results.folder),
-        libraries={name: _version(name) for name in LIBRARIES}, toml=_toml(study), finite=np.isfinite,
-    )  # fmt: skip
+        study=study,
+        suite=suite,
+        table=table,
+        attributes=table.get("attributes", {}),
+        analyses=analyses,
+        words=METRICS,
+        figures=figures,
+        tables=shown_tables,
+        looks=looks,
+        findings=findings,
+        budget=findings.budget_in_words(study),
+        headline=findings.headline(study, analyses),
+        provenance=_provenance(study.results.folder),
+        libraries={name: _version(name) for name in LIBRARIES},
+        toml=_toml(study),
+        finite=np.isfinite,
+    )
 
 
 def _links(text: Any) -> Markup:

@@ -1,7 +1,7 @@
 """Statistics of repeated runs: arrays and frames in, arrays and frames out; nothing is drawn or worded here.
 
-Lower is better throughout. Every interval is a 95 % percentile bootstrap over runs, within tasks, from a generator
-with a fixed seed, so that a report can be repeated byte for byte.
+Lower is better throughout. Every interval is a 95 % percentile bootstrap over runs, within tasks, from a
+generator with a fixed seed, so that a report can be repeated byte for byte.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ def estimate(values: np.ndarray, resamples: int = RESAMPLES) -> Estimate:
 
 
 def band(curves: np.ndarray, resamples: int = 1000) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Mean [point] of curves [run, point], and the ends of its pointwise interval; runs are resampled whole."""
+    """Mean [point] of curves [run, point] and its pointwise interval; runs are resampled whole."""
     runs = len(curves)
     mean = curves.mean(axis=0)
     if runs < 2:
@@ -67,10 +67,11 @@ def _interval(samples: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def blocks(final: pd.DataFrame, together: bool = False) -> pd.DataFrame:
-    """What tests compare: each run's rank among all runs on its task, as a share (0 best, 1 worst), block by block.
+    """What tests compare: each run's rank among all runs on its task, as a share (0 best, 1 worst), by block.
 
-    Ranking within a task puts tasks of different scales on one footing. A block is a (task, seed), or a seed alone, with
-    the mean over tasks, if all tasks score the same searches. Blocks in which a strategy is missing are left out.
+    Ranking within a task puts tasks of different scales on one footing. A block is a (task, seed), or a seed
+    alone, with the mean over tasks, if all tasks score the same searches. Blocks in which a strategy is
+    missing are left out.
 
     Args:
         final: final regrets, rows (task, seed), columns strategies; inf ranks last, nan is missing.
@@ -111,7 +112,7 @@ def mean_ranks(table: pd.DataFrame, resamples: int = RESAMPLES) -> pd.DataFrame:
 
 
 def friedman(table: pd.DataFrame) -> tuple[float, float]:
-    """Friedman's chi-squared and its p-value over blocks (Demsar, JMLR 2006); nan with fewer than 3 strategies."""
+    """Friedman's chi-squared and p-value over blocks (Demsar, JMLR 2006); nan below 3 strategies."""
     from scipy.stats import friedmanchisquare
 
     if table.shape[1] < 3 or len(table) < 2:
@@ -123,9 +124,10 @@ def friedman(table: pd.DataFrame) -> tuple[float, float]:
 
 
 def wilcoxon_holm(table: pd.DataFrame) -> pd.DataFrame:
-    """Holm-adjusted p-values [strategy, strategy] of Wilcoxon signed-rank tests over blocks (Benavoli et al., JMLR 2016).
+    """Holm-adjusted p-values [strategy, strategy] of Wilcoxon signed-rank tests over blocks.
 
-    Zero differences count half for either side. All nan with fewer than two strategies or two blocks.
+    See Benavoli, Corani and Mangili, JMLR 2016, for why not mean ranks. Zero differences count half for
+    either side. All nan with fewer than two strategies or two blocks.
     """
     names = list(table.columns)
     if len(names) < 2 or len(table) < 2:
@@ -140,7 +142,7 @@ def wilcoxon_holm(table: pd.DataFrame) -> pd.DataFrame:
 
 
 class Pairs(NamedTuple):
-    """Probability [strategy, strategy] that a run of the row ends better than one of the column, with its interval."""
+    """Probability [strategy, strategy] that a run of the row ends better than one of the column."""
 
     value: np.ndarray
     low: np.ndarray
@@ -150,8 +152,9 @@ class Pairs(NamedTuple):
 def probability_of_improvement(
     samples: Sequence[Sequence[np.ndarray]], together: bool = False, resamples: int = 1000
 ) -> Pairs:
-    """Mean over tasks of P(x < y) + P(x = y) / 2 (Mann and Whitney's U over its maximum; Agarwal et al., NeurIPS 2021).
+    """Mean over tasks of P(x < y) + P(x = y) / 2: Mann and Whitney's U over its maximum.
 
+    Agarwal et al., "Deep reinforcement learning at the edge of the statistical precipice", NeurIPS 2021.
     Runs are resampled within tasks, or, if `together`, over all tasks at once.
 
     Args:
@@ -189,7 +192,7 @@ def _shares(values: np.ndarray, levels: np.ndarray, counts: np.ndarray) -> np.nd
 
 
 def _superiority(shares: np.ndarray) -> np.ndarray:
-    """P(row < column) + P(equal) / 2, [resample, strategy, strategy], from shares [resample, strategy, level]."""
+    """P(row < column) + P(equal) / 2 [resample, strategy, strategy] of shares [resample, strategy, level]."""
     above = np.flip(np.cumsum(np.flip(shares, axis=2), axis=2), axis=2) - shares / 2
     return shares @ above.transpose(0, 2, 1)
 

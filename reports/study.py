@@ -1,8 +1,8 @@
 """A results folder as the arrays that statistics and figures work on: final regrets and curves of regret.
 
-Regret is the table's best accuracy less that of the cell the run would return, in percent points, both as means over
-the training seeds that exist. A run without any result has an infinite regret, so that it ranks last; a run that is
-missing from an unfinished comparison is nan.
+Regret is the table's best accuracy less that of the cell the run would return, in percent points, both as
+means over the training seeds that exist. A run without any result has an infinite regret, so that it ranks
+last; a run that is missing from an unfinished comparison is nan.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ POINTS = 200
 
 @dataclass(frozen=True)
 class Curve:
-    """How the regret of one strategy on one task falls: one line a run, `regret[run, point]` at `x[point]`."""
+    """How the regret of one strategy on one task falls, run by run: `regret[run, point]` at `x[point]`."""
 
     x: np.ndarray
     regret: np.ndarray
@@ -40,7 +40,7 @@ class Study:
         results: the folder as read.
         tasks, strategies: those of the suite that have at least one finished run, in the suite's order.
         metrics: "val", and "test" where the table has test accuracies.
-        together: whether all tasks score the same searches (`search_task`), so that seeds are the independent units.
+        together: whether all tasks score the same searches (`search_task`): seeds are what is independent.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -48,7 +48,7 @@ class Study:
         self.suite, self.manifest = self.results.suite, self.results.manifest
         self.runs = self.results.runs
         if self.runs.empty:
-            raise NasbenchError(f"{folder} holds no finished run yet; `nasbench compare` with the same --out resumes it.")
+            raise NasbenchError(f"{folder} holds no finished run yet; `nasbench compare --out {folder}` resumes it.")
         self.tasks = [t for t in self.suite.tasks if (self.runs["task"] == t).any()]
         self.strategies = [s for s in self.suite.strategies if (self.runs["strategy"] == s).any()]
         self.metrics = ["val", *(["test"] if self.runs["best_test"].notna().any() else [])]
@@ -68,7 +68,7 @@ class Study:
 
     @functools.cached_property
     def final(self) -> dict[str, pd.DataFrame]:
-        """Final regrets by metric, rows (task, seed), columns strategies; inf without a result, nan if missing."""
+        """Final regrets by metric, rows (task, seed), columns strategies; inf: no result, nan: missing."""
         found = {}
         for metric in self.metrics:
             runs = self.runs.assign(regret=self.runs[f"{metric}_regret"].astype(float).fillna(np.inf))
@@ -96,7 +96,7 @@ class Study:
         return found
 
     def _steps(self, metric: str, task: str, strategy: str, along: str) -> list[tuple[np.ndarray, np.ndarray]]:
-        """For every run with a result, where along the budget (or the clock) its regret changes, and to what."""
+        """For every run with a result, where along the budget (or clock) its regret changes, and to what."""
         found = []
         for document in self.documents.get((task, strategy), []):
             incumbents, best = document["incumbents"], document["best"][f"{metric}_acc"]
@@ -106,22 +106,28 @@ class Study:
             found.append((position, best - np.array(incumbents[f"{metric}_acc"], dtype=float)))
         return found
 
-    def end(self, along: str) -> float:
-        """Where curves end: the budget, or the latest moment on the clock."""
+    def end(self, task: str, along: str) -> float:
+        """Where curves end: the budget, or the latest moment on the task's clock."""
         if along == "spent":
             return self.budget.amount
-        clocks = [d["steps"]["clock"][-1] for d in self.results.documents if d["steps"]["clock"]]
-        return max(clocks, default=1.0)
+        documents = [d for name in self.strategies for d in self.documents.get((task, name), [])]
+        return max((d["steps"]["clock"][-1] for d in documents if d["steps"]["clock"]), default=1.0)
+
+    @functools.cached_property
+    def clock_unit(self) -> str:
+        """What the simulated clock counts: seconds, or epochs where the table has no seconds."""
+        known = any(s is not None for d in self.results.documents for s in d["ledger"]["seconds"][:1])
+        return "seconds" if known else "epochs"
 
     def curve(self, metric: str, task: str, strategy: str, along: str = "spent") -> Curve | None:
-        """Regret along the budget ("spent") or the simulated clock, from where every run has a result; None if none has.
+        """Regret along the budget ("spent") or the simulated "clock"; None if no run has a result.
 
-        A run that ends early keeps its regret to the end.
+        The curve begins where every run has one, and a run that ends early keeps its regret to the end.
         """
         steps = self._steps(metric, task, strategy, along)
         if not steps:
             return None
-        end, first = self.end(along), max(position[0] for position, _ in steps)
+        end, first = self.end(task, along), max(position[0] for position, _ in steps)
         whole = along == "spent" and self.budget.unit in ("evals", "epochs") and end <= 2 * POINTS
         grid = np.arange(1.0, np.floor(end) + 1) if whole else np.linspace(0.0, end, POINTS + 1)
         grid = grid[grid >= first * (1 - 1e-9)]
@@ -131,7 +137,7 @@ class Study:
         return Curve(grid, np.array(regret))
 
     def spent_until(self, metric: str, task: str, strategy: str, target: float) -> np.ndarray:
-        """For every finished run, what it had spent when its regret first was at most `target`; inf if it never was."""
+        """For every run, what was spent when its regret first was at most `target`; inf if it never was."""
         reached = [x[y <= target + 1e-9][:1] for x, y in self._steps(metric, task, strategy, "spent")]
         found = [float(x[0]) if len(x) else np.inf for x in reached]
         return np.array(found + [np.inf] * (len(self.documents.get((task, strategy), [])) - len(found)))
@@ -141,5 +147,5 @@ class Study:
         return self.manifest["table"].get("noise", {}).get(task, {}).get(f"{metric}_acc", {}) or {}
 
     def resolution(self, task: str, metric: str) -> float:
-        """The smallest difference, in percent points, that the table's seeds resolve among the best cells, or nan."""
+        """The smallest difference, in percent points, that the seeds resolve among the best cells, or nan."""
         return float(self.noise(task, metric).get("resolution", np.nan))

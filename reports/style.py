@@ -1,7 +1,7 @@
-"""How things look: a hue per family, a shade and line style per strategy within it, and figures as SVG and PNG.
+"""How things look: a hue per family, a shade and line style per strategy in it; figures as SVG and PNG.
 
-The hues are Okabe and Ito's, "Color Universal Design", 2008, which the colour-blind can tell apart; line styles
-repeat what shades say.
+The hues follow Okabe and Ito, "Color Universal Design", 2008, which the colour-blind can tell apart; line
+styles repeat what shades say.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ HUES = ("#0072b2", "#d55e00", "#009e73", "#b0508c", "#c48a00", "#3f9fd8", "#7a5c
 DASHES: tuple[tuple[float, ...], ...] = ((), (5, 2), (1.2, 1.4), (6, 1.5, 1.2, 1.5), (2.5, 1.2), (8, 3))
 INK, MUTED, RULE = "#1d2530", "#5b6675", "#d5dbe2"
 
-SETTINGS: dict[str, Any] = {
+SETTINGS: Any = {
     "axes.axisbelow": True,
     "axes.edgecolor": "#9aa5b1",
     "axes.grid": True,
@@ -60,6 +60,10 @@ SETTINGS: dict[str, Any] = {
 FONTS = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Helvetica Neue', Arial, 'DejaVu Sans', sans-serif"
 
 
+ENLARGED = 1.3
+"""How far a figure may be enlarged to fill the page."""
+
+
 @dataclass(frozen=True)
 class Look:
     """How one strategy is drawn."""
@@ -86,12 +90,13 @@ def looks(families: Mapping[str, str]) -> dict[str, Look]:
 
 
 def _shade(hue: str, k: int, many: int) -> str:
-    """The k-th of `many` shades of a hue, from a little darker to lighter; the hue itself if there is one only."""
+    """The k-th of `many` shades of a hue, from a little darker to lighter; the hue itself if there is one."""
     if many == 1:
         return hue
     share = -0.15 + 0.57 * k / (many - 1)
     target = (1.0, 1.0, 1.0) if share > 0 else (0.0, 0.0, 0.0)
-    return to_hex([c + abs(share) * (t - c) for c, t in zip(to_rgb(hue), target, strict=True)])
+    red, green, blue = (c + abs(share) * (t - c) for c, t in zip(to_rgb(hue), target, strict=True))
+    return to_hex((red, green, blue))
 
 
 @contextlib.contextmanager
@@ -112,16 +117,19 @@ def to_svg(figure: Figure) -> str:
     return svg.replace("'DejaVu Sans'", FONTS).replace("DejaVu Sans, sans-serif", FONTS)
 
 
-def to_png(figure: Figure, dpi: int = 200) -> bytes:
-    """The figure as a PNG without date or version."""
+def to_png(figure: Figure) -> bytes:
+    """The figure as a PNG without date or version; large ones at a lower resolution."""
     data = io.BytesIO()
+    dpi = 200 if figure.get_figwidth() * figure.get_figheight() < 80 else 140
     figure.savefig(data, format="png", dpi=dpi, metadata={"Software": None})
     return data.getvalue()
 
 
 def inline(svg: str, name: str, title: str) -> str:
-    """SVG for inclusion in HTML: identifiers made unique by `name`, a title for readers that do not see it."""
+    """SVG for inclusion in HTML: identifiers made unique by `name`, a title for those who do not see it."""
     svg = re.sub(r'\bid="', f'id="{name}-', svg)
     svg = re.sub(r'((?:xlink:)?href="#|url\(#)', rf"\g<1>{name}-", svg)
     escaped = title.replace("&", "&amp;").replace("<", "&lt;").replace('"', "&quot;")
-    return re.sub(r"<svg ", f'<svg role="img" aria-label="{escaped}" ', svg, count=1)
+    found = re.search(r'<svg[^>]*? width="([\d.]+)pt"', svg)
+    limit = f' style="max-width: {ENLARGED * float(found[1]):.0f}pt"' if found else ""
+    return re.sub(r"<svg ", f'<svg role="img" aria-label="{escaped}"{limit} ', svg, count=1)
