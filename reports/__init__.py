@@ -1,13 +1,15 @@
 """From a results folder to a page: `write(folder)` makes a self-contained index.html, figures and tables.
 
-study.py        a results folder as arrays: final regrets and curves per task and strategy
-analysis.py     what is computed once per metric and shown in several places
-statistics.py   interquartile means, bootstrap intervals, ranks, tests, probabilities of improvement
-tables.py       a table as CSV, Markdown and cells of the page; numbers as people read them
-standings.py    the tables of who is how good; accounts.py: of what was spent, found, known and used
-figures.py      the figures; cells.py draws the best cells, style.py gives every strategy its look
-findings.py     the sentences
-page.py         puts them together; template.html is the page
+Where things are:
+    study.py        a results folder as arrays: final regrets and curves per task and strategy
+    analysis.py     what is computed once per metric and shown in several places
+    statistics.py   interquartile means, bootstrap intervals, ranks, tests, probabilities of improvement
+    tables.py       a table as CSV, Markdown and cells of the page; numbers as people read them
+    standings.py    the tables of who is how good; accounts.py: of what was spent, found, known and used
+    figures.py      figures of runs; comparisons.py: of strategies against each other; cells.py: of cells
+    style.py        the look of every strategy; figures as SVG and PNG
+    findings.py     the sentences
+    page.py         puts them together; template.html is the page
 """
 
 from __future__ import annotations

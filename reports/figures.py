@@ -1,4 +1,4 @@
-"""The figures of a report: regret as the budget is spent, final regret, ranks, pairwise probabilities."""
+"""Figures of runs: regret as the budget is spent, and where it ends."""
 
 from __future__ import annotations
 
@@ -6,16 +6,14 @@ import math
 from collections.abc import Sequence
 
 import numpy as np
-import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.axis import XAxis, YAxis
 from matplotlib.collections import LineCollection
-from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator, NullLocator
 
-from .statistics import ALPHA, Estimate, Pairs, band
+from .statistics import Estimate, band
 from .study import METRICS, Study
 from .style import INK, MUTED, RULE, Look
 
@@ -236,98 +234,4 @@ def distribution(
         left=label / width, right=1 - 0.12 / width, top=1 - 0.3 / height, bottom=0.5 / height, wspace=0.1,
         hspace=0.85 / each,
     )  # fmt: skip
-    return figure
-
-
-def critical_difference(ranks: pd.Series, p_values: pd.DataFrame, looks: dict[str, Look]) -> Figure:
-    """Mean ranks, and a bar for every group that the test does not separate (Demsar, JMLR 2006)."""
-    import scikit_posthocs
-
-    order = list(ranks.sort_values().index)
-    split = (len(order) + 1) // 2
-    left, right = (0.55 + 0.082 * (5 + max(map(len, names))) for names in (order[:split], order[split:]))
-    span = float(np.ptp(ranks)) or 1.0
-    figure = Figure(figsize=(8, 2))
-    ax = figure.add_axes((0.3, 0.1, 0.4, 0.7))
-    found = scikit_posthocs.critical_difference_diagram(
-        ranks, p_values, ax=ax, alpha=ALPHA, text_h_margin=0.06 * span,
-        label_fmt_left="{label}\u2002{rank:.2f}\u2002", label_fmt_right="\u2002{rank:.2f}\u2002{label}",
-        color_palette={name: looks[name].colour for name in ranks.index},
-        label_props={"fontsize": 9}, marker_props={"s": 26}, elbow_props={"linewidth": 1.1},
-        crossbar_props={"color": INK, "linewidth": 3.2, "solid_capstyle": "round"},
-    )  # fmt: skip
-    levels = split + _stack([bar[0] for bar in found["crossbars"]])
-    width, height = left + 4.6 + right, 0.75 + 0.235 * (levels + 1)
-    figure.set_size_inches(width, height)
-    ax.set_position((left / width, 0.08 / height, 4.6 / width, 1 - 0.66 / height))
-    ax.set_ylim(-levels - 0.9, 0)
-    margin = 0.04 * span if np.ptp(ranks) else 0.5
-    ax.set_xlim(float(ranks.min()) - margin, float(ranks.max()) + margin)
-    for artist in [*ax.lines, *ax.texts, *ax.collections]:
-        artist.set_clip_on(False)
-    for text in ax.texts:
-        text.set_color(INK)
-    ax.grid(visible=False)
-    ax.spines["top"].set_visible(True)
-    ax.xaxis.set_major_locator(MaxNLocator(7, steps=[1, 2, 5]))
-    ax.set_xlabel("mean rank (1 = best)", fontsize=8.5)
-    ax.xaxis.set_label_position("top")
-    return figure
-
-
-def _stack(bars: Sequence[Line2D]) -> int:
-    """Lay out the bars anew, one level below the other where they overlap; the number of levels.
-
-    The library takes them from a set, whose order differs from one process to the next.
-    """
-    ends: list[float] = []
-    for bar, (low, high) in zip(bars, sorted((min(b.get_xdata()), max(b.get_xdata())) for b in bars), strict=True):
-        level = next((k for k, end in enumerate(ends) if low > end), len(ends))
-        ends[level : level + 1] = [high]
-        bar.set_data([low, high], [-level - 1, -level - 1])
-    return len(ends)
-
-
-def pairwise(pairs: Pairs, order: Sequence[str]) -> Figure:
-    """Matrix of the probability that a run of the row ends better than one of the column.
-
-    Intervals are written below where there are few enough strategies; bold where they exclude one half.
-    """
-    many = len(order)
-    detailed = many <= 12
-    side = 0.82 if detailed else 0.46
-    label = 0.2 + 0.075 * max(map(len, order))
-    head = 0.2 + 0.046 * max(map(len, order))
-    width, height = label + side * many + head * 0.9, head + (0.62 if detailed else 0.36) * many + 0.1
-    figure = Figure(figsize=(width, height))
-    down = (0.62 if detailed else 0.36) * many
-    ax = figure.add_axes((label / width, 0.1 / height, side * many / width, down / height))
-    colours = LinearSegmentedColormap.from_list("improvement", ["#d98a45", "#f8f8f6", "#4a90c4"])
-    shown = np.where(np.eye(many, dtype=bool), np.nan, pairs.value)
-    edges = np.arange(many + 1)
-    ax.pcolormesh(edges, edges, shown, cmap=colours, vmin=0, vmax=1, edgecolors="white", linewidth=1.5)
-    for i in range(many):
-        for j in range(many):
-            if i == j:
-                continue
-            clear = not pairs.low[i, j] <= 0.5 <= pairs.high[i, j] and np.isfinite(pairs.low[i, j])
-            lift = 0.14 if detailed and np.isfinite(pairs.low[i, j]) else 0.0
-            ax.text(
-                j + 0.5, i + 0.5 - lift, f"{pairs.value[i, j]:.2f}", ha="center", va="center", color=INK,
-                fontsize=9 if detailed else 7, fontweight="bold" if clear else "normal",
-            )  # fmt: skip
-            if lift:
-                text = f"{pairs.low[i, j]:.2f}–{pairs.high[i, j]:.2f}"
-                ax.text(j + 0.5, i + 0.74, text, ha="center", va="center", color="#3b4653", fontsize=7)
-    ax.set_xlim(0, many)
-    ax.set_ylim(many, 0)
-    ax.set_yticks(np.arange(many) + 0.5, order)
-    ax.set_xticks(np.arange(many) + 0.5, order, rotation=35, ha="left", rotation_mode="anchor")
-    ax.xaxis.tick_top()
-    for tick in [*ax.get_yticklabels(), *ax.get_xticklabels()]:
-        tick.set(color=INK, fontsize=9 if detailed else 8)
-    ax.tick_params(length=0)
-    ax.grid(visible=False)
-    for spine in ax.spines.values():
-        spine.set_visible(False)
     return figure

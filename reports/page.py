@@ -119,7 +119,7 @@ def _figures(
     cells: Sequence[Found],
 ) -> Iterator[Shown]:
     """Every figure, written as SVG and PNG on the way."""
-    from . import figures, style
+    from . import comparisons, figures, style
 
     (folder / "figures").mkdir()
 
@@ -142,10 +142,10 @@ def _figures(
         figure = figures.distribution(study, metric, looks, found.order, found.middles)
         yield show(f"distribution_{metric}", figure, f"distribution of final {word} regret")
         if found.tested:
-            figure = figures.critical_difference(found.ranks["value"], found.p_values, looks)
+            figure = comparisons.critical_difference(found.ranks["value"], found.p_values, looks)
             yield show(f"ranks_{metric}", figure, f"critical-difference diagram, {word} regret")
         if found.pairs is not None:
-            figure = figures.pairwise(found.pairs, found.order)
+            figure = comparisons.pairwise(found.pairs, found.order)
             yield show(f"pairwise_{metric}", figure, f"probability of improvement, {word} regret")
     if space is not None and cells:
         try:

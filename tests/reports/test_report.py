@@ -262,18 +262,18 @@ def test_many_strategies_get_a_row_per_family(six, tmp_path):
     assert len(ranking) == 12
 
 
-def test_failure_leaves_the_former_report(tmp_path, monkeypatch):
-    path = reports.write(run(tmp_path / "results"))
-    before = path.read_bytes()
+def test_failure_leaves_the_former_report(six_report, tmp_path, monkeypatch):
+    folder = shutil.copytree(six_report.parents[1], tmp_path / "results")
+    before = six_report.read_bytes()
 
     def fail(*_):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(page, "_render", fail)
+    monkeypatch.setattr(page, "analyse", fail)
     with pytest.raises(NasbenchError, match="No space left on device"):
-        reports.write(tmp_path / "results")
-    assert path.read_bytes() == before
-    assert [p.name for p in (tmp_path / "results").iterdir() if p.name.startswith(".")] == []
+        reports.write(folder)
+    assert (folder / "report" / "index.html").read_bytes() == before
+    assert [p.name for p in folder.iterdir() if p.name.startswith(".")] == []
 
 
 def test_bad_input_is_one_sentence(tmp_path):
