@@ -13,12 +13,12 @@ import csv
 import io
 import json
 import math
-import os
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from ..errors import NasbenchError
+from ..files import replacing
 from ..records import Score
 from ..spaces import Space
 from .run import Run
@@ -39,17 +39,9 @@ class RunKey(NamedTuple):
 
 
 def write_atomically(path: Path, text: str) -> None:
-    """Write `text` under a temporary name beside `path` and rename it; NasbenchError if that fails."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+    """Write `text` whole or not at all; NasbenchError if that fails."""
+    with replacing(path, sync=False) as temporary:
         temporary.write_text(text, encoding="utf-8")
-        os.replace(temporary, path)
-    except OSError as error:
-        raise NasbenchError(f"cannot write {path}: {error.strerror or error}.") from None
-    finally:
-        if temporary.exists():
-            temporary.unlink()
 
 
 def run_path(folder: Path, key: RunKey) -> Path:

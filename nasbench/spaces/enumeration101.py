@@ -15,12 +15,14 @@ import itertools
 import logging
 import math
 import os
-import tempfile
 import time
 from collections.abc import Collection, Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
+
+from ..errors import NasbenchError
+from ..files import replacing
 
 MAX_VERTICES, MAX_EDGES, KINDS = 7, 9, 3
 SIZE = 423_624
@@ -351,18 +353,10 @@ def _read(path: Path) -> np.ndarray | None:
 
 
 def _write(path: Path, codes: np.ndarray) -> bool:
-    """Write under a temporary name and rename, so that no reader ever meets half a file."""
-    temporary = None
+    """Keep the codes for the next time; False where the cache cannot be written."""
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile(dir=path.parent, suffix=".tmp", delete=False) as file:
-            temporary = Path(file.name)
+        with replacing(path) as temporary, temporary.open("wb") as file:
             np.save(file, codes.astype("<u4"), allow_pickle=False)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
-    except OSError:
-        if temporary is not None:
-            temporary.unlink(missing_ok=True)
+    except NasbenchError:
         return False
     return True

@@ -6,8 +6,6 @@ from __future__ import annotations
 import csv
 import io
 import json
-import os
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, Any
@@ -15,6 +13,7 @@ from typing import IO, Any
 import numpy as np
 
 from ..errors import NasbenchError, unknown
+from ..files import replacing
 from .curves import METRICS, Curves
 from .merge import expanded
 from .table import Table
@@ -38,24 +37,9 @@ def export(table: Table, path: str | Path, task: str | None = None) -> Path:
     about: dict[str, Any] = {"space": table.space.name, "rows": table.rows, "attributes": table.attributes}
     about["curves"] = {f"{c.task}/{c.schedule}": dict(c.attributes) for c in curves if c.attributes}
     text = json.dumps(about, sort_keys=True)
-    temporary = None
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        handle, temporary = tempfile.mkstemp(prefix=f".{path.stem}-", suffix=".tmp", dir=path.parent)
-        with open(handle, "wb") as file:
-            if path.suffix.lower() == ".npz":
-                _write_npz(table, curves, text, file)
-            else:
-                _write_csv(table, curves, text, file)
-            file.flush()
-            os.fsync(file.fileno())
-        os.chmod(temporary, 0o644)
-        os.replace(temporary, path)
-    except OSError as error:
-        raise NasbenchError(f"cannot write {path}: {error.strerror or error}.") from None
-    finally:
-        if temporary and os.path.exists(temporary):
-            os.unlink(temporary)
+    write = _write_npz if path.suffix.lower() == ".npz" else _write_csv
+    with replacing(path) as temporary, temporary.open("wb") as file:
+        write(table, curves, text, file)
     return path
 
 

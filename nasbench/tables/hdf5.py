@@ -15,8 +15,6 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
-import os
-import tempfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -25,6 +23,7 @@ import h5py
 import numpy as np
 
 from ..errors import NasbenchError
+from ..files import replacing
 from ..spaces import SPACES, open_space
 from .curves import Curves
 from .table import Table
@@ -75,30 +74,14 @@ def write(table: Table, path: Path) -> Path:
     """Write `table` to `path` by way of a synced temporary file beside it. NasbenchError if it cannot be written."""
     datasets = _datasets(table)
     about = _about(table, datasets)
-    temporary = None
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        handle, temporary = tempfile.mkstemp(prefix=f".{path.stem}-", suffix=".tmp", dir=path.parent)
-        os.close(handle)
-        with h5py.File(temporary, "w", libver=("v110", "v110")) as file:
-            file.attrs["format"], file.attrs["version"] = np.bytes_(FORMAT), VERSION
-            file.attrs["checksum"] = np.bytes_(hashlib.sha256(about.encode()).hexdigest())
-            file["about"] = np.frombuffer(about.encode(), dtype=np.uint8)
-            for name, array in datasets.items():
-                rows = max(1, CHUNK_BYTES * len(array) // max(1, array.nbytes))
-                chunks = (min(rows, max(1, len(array))), *array.shape[1:])
-                file.create_dataset(
-                    name, data=array, chunks=chunks, compression="gzip", compression_opts=9, shuffle=True
-                )
-        with open(temporary, "rb") as file_bytes:
-            os.fsync(file_bytes.fileno())
-        os.chmod(temporary, 0o644)
-        os.replace(temporary, path)
-    except OSError as error:
-        raise NasbenchError(f"cannot write the table {path}: {error.strerror or error}.") from None
-    finally:
-        if temporary and os.path.exists(temporary):
-            os.unlink(temporary)
+    with replacing(path) as temporary, h5py.File(temporary, "w", libver=("v110", "v110")) as file:
+        file.attrs["format"], file.attrs["version"] = np.bytes_(FORMAT), VERSION
+        file.attrs["checksum"] = np.bytes_(hashlib.sha256(about.encode()).hexdigest())
+        file["about"] = np.frombuffer(about.encode(), dtype=np.uint8)
+        for name, array in datasets.items():
+            rows = max(1, CHUNK_BYTES * len(array) // max(1, array.nbytes))
+            chunks = (min(rows, max(1, len(array))), *array.shape[1:])
+            file.create_dataset(name, data=array, chunks=chunks, compression="gzip", compression_opts=9, shuffle=True)
     return path
 
 
