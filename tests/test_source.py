@@ -19,6 +19,7 @@ HEAVY = ("torch", "xgboost", "matplotlib", "pandas", "scipy", "sklearn", "networ
         ("import nasbench", ()),
         ("import nasbench.cli", ()),
         ("import strategies, reports, surrogates, tabular_data", ()),
+        ("import nasbench.tasks, nasbench.networks, nasbench.training", ()),
         ("import nasbench; nasbench.open_table('nasbench201').query((0,) * 6, 'cifar10')", ()),
         (
             "import nasbench as n, strategies as s;"
