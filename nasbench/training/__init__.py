@@ -5,7 +5,7 @@ be built and takes the protocol, plain torch elsewhere; `trainer_version` says w
 to be recorded with the results.
 """
 
-from .population import Job, Trained, train, train_many, trainer_name, trainer_version
+from .population import Job, Trained, choose_device, train, train_many, train_safely, trainer_name, trainer_version
 from .protocol import Protocol, task_protocol
 from .result import Arrays, History
 
@@ -15,7 +15,9 @@ __all__ = [
     "Job",
     "Protocol",
     "Trained",
+    "choose_device",
     "task_protocol",
+    "train_safely",
     "train",
     "train_many",
     "trainer_name",

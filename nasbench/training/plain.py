@@ -27,6 +27,18 @@ from .result import Arrays, History, history_from_rows
 EVALUATION_BATCH = 256
 
 
+def check_device(device: str) -> None:
+    """NasbenchError where torch has no such device here."""
+    try:
+        kind = torch.device(device).type
+    except RuntimeError:
+        kind = ""
+    if kind not in ("cpu", "cuda"):
+        raise NasbenchError(f"device = {device!r}: use 'cpu' or 'cuda'.")
+    if kind == "cuda" and not torch.cuda.is_available():
+        raise NasbenchError(f"device = {device!r}, but torch finds no CUDA device here: use device='cpu'.")
+
+
 def change(images: Tensor, changes: NDArray[np.int8], crop: int) -> Tensor:
     """Images (n, channels, height, width) shifted and flipped as `draw_order` drew it."""
     height, width = images.shape[2:]
@@ -54,13 +66,18 @@ def accuracy(network: CellNetwork, images: Tensor, labels: Tensor) -> float:
     return right / len(labels)
 
 
-def train_plain(cell: Sequence[int], seed: int, arrays: Arrays, protocol: Protocol, device: str = "cpu") -> History:
-    """Train one cell and return its curves. Raises NasbenchError where `device` is not there."""
-    if device.startswith("cuda") and not torch.cuda.is_available():
-        raise NasbenchError(f"device = {device!r}, but torch finds no CUDA device here: use device='cpu'.")
+def train_plain(
+    cell: Sequence[int], seed: int, arrays: Arrays, protocol: Protocol, device: str = "cpu", until: int | None = None
+) -> History:
+    """Train one cell, for the protocol's epochs or its first `until`, and return its curves (see History).
+
+    NasbenchError where `device` is not there.
+    """
+    check_device(device)
     graph = build_graph(cell, protocol.skeleton(arrays.classes, arrays.image_shape))
     for_weights, for_order = generators(cell, seed)
     order, changes = draw_order(protocol, len(arrays.y_train), for_order)
+    order = order[:until]
     epochs, steps = order.shape[:2]
     rates = protocol.learning_rates(steps)
 

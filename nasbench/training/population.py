@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import logging
 import os
+import signal
 import threading
 import time
 from collections import deque
@@ -57,6 +58,25 @@ def trainer_name(protocol: Protocol, device: str = "cpu", trainer: str = "auto")
     return "native" if possible else "plain"
 
 
+def choose_device(device: str, protocol: Protocol, trainer: str = "auto") -> str:
+    """The device that `auto` stands for: the CPU where the native step takes the protocol, else CUDA if there is one.
+
+    Other devices are checked; NasbenchError where this machine has no such device.
+    """
+    if device == "auto" and trainer_name(protocol, "cpu", trainer) == "native":
+        return "cpu"
+    if device == "cpu":
+        return device
+    import torch
+
+    from .plain import check_device
+
+    if device == "auto":
+        return "cuda" if torch.cuda.is_available() else "cpu"
+    check_device(device)
+    return device
+
+
 def trainer_version(protocol: Protocol, device: str = "cpu", trainer: str = "auto") -> str:
     """The trainer to the bit, for the record: two that are equal, on one kind of processor, agree exactly.
 
@@ -75,13 +95,39 @@ def train(
     protocol: Protocol,
     device: str = "cpu",
     trainer: str = "auto",
+    until: int | None = None,
 ) -> History:
-    """Train one cell in this process and return its curves; see trainer_name for the trainer."""
+    """Train one cell in this process and return its curves; see trainer_name for the trainer.
+
+    Args:
+        until: stop after so many of the protocol's epochs; the curves are then the first part of the whole ones, bit
+            for bit, and no longer.
+    """
     if trainer_name(protocol, device, trainer) == "native":
-        return native.train_native(cell, seed, arrays, protocol)
+        return native.train_native(cell, seed, arrays, protocol, until)
     from .plain import train_plain
 
-    return train_plain(cell, seed, arrays, protocol, device)
+    return train_plain(cell, seed, arrays, protocol, device, until)
+
+
+def train_safely(
+    cell: Sequence[int],
+    seed: int,
+    arrays: Arrays,
+    protocol: Protocol,
+    device: str = "cpu",
+    trainer: str = "auto",
+    until: int | None = None,
+) -> History:
+    """As `train`, but a training that finds no memory comes back as a status with the seconds it used."""
+    start = time.perf_counter()
+    try:
+        return train(cell, seed, arrays, protocol, device, trainer, until)
+    except Exception as error:  # torch raises its own RuntimeErrors for a full memory
+        full = ("out of memory", "can't allocate memory")
+        if isinstance(error, MemoryError) or any(words in str(error) for words in full):
+            return failed_history(OUT_OF_MEMORY, until or protocol.epochs, time.perf_counter() - start)
+        raise
 
 
 class _Worker:
@@ -100,6 +146,7 @@ def _follow_parent() -> None:
 
 
 def _start(arrays: Arrays, protocol: Protocol, device: str, trainer: str) -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches every process: the parent ends its workers
     threading.Thread(target=_follow_parent, daemon=True).start()
     _Worker.arrays, _Worker.protocol, _Worker.device, _Worker.trainer = arrays, protocol, device, trainer
     if trainer == "plain":
@@ -109,13 +156,7 @@ def _start(arrays: Arrays, protocol: Protocol, device: str, trainer: str) -> Non
 
 
 def _work(job: Job) -> History:
-    start = time.perf_counter()
-    try:
-        return train(*job, _Worker.arrays, _Worker.protocol, _Worker.device, _Worker.trainer)
-    except Exception as error:  # torch raises its own RuntimeErrors for a full memory
-        if isinstance(error, MemoryError) or "out of memory" in str(error) or "can't allocate memory" in str(error):
-            return failed_history(OUT_OF_MEMORY, _Worker.protocol.epochs, time.perf_counter() - start)
-        raise
+    return train_safely(*job, _Worker.arrays, _Worker.protocol, _Worker.device, _Worker.trainer)
 
 
 _job_function = _work  # a name of its own, so that a test can make workers fail
@@ -144,6 +185,10 @@ def train_many(
         raise NasbenchError(f"processes = {processes}: at least one is needed.")
     protocol.steps(len(arrays.y_train))
     chosen = trainer_name(protocol, device, trainer)
+    if device != "cpu":
+        from .plain import check_device
+
+        check_device(device)
     logger.info("Training with the %s trainer in %d processes.", chosen, processes)
     return _train_many(enumerate(jobs), (arrays, protocol, device, chosen), processes)
 
@@ -171,6 +216,8 @@ def _train_many(
                     broken = True
                     break
             if not running and not broken:
+                pool.shutdown(wait=True)
+                pool = None
                 return
             done, _ = wait(running, return_when=FIRST_COMPLETED)
             for future in sorted(done, key=lambda one: running[one][0]):
@@ -191,5 +238,7 @@ def _train_many(
                 pool.shutdown(wait=True, cancel_futures=True)
                 pool = None
     finally:
-        if pool is not None:
+        if pool is not None:  # broken off: what is in flight is given up
+            for process in list((pool._processes or {}).values()):
+                process.terminate()
             pool.shutdown(wait=True, cancel_futures=True)

@@ -7,16 +7,17 @@ both trainers start from the same weights and see the same batches.
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import NasbenchError
+from ..errors import NasbenchError, unknown
 from ..networks.graph import REDUCTIONS, Skeleton, check_cell, prune
 
 AUGMENTATIONS = ("none", "flip", "flip+crop")
@@ -115,9 +116,14 @@ PROTOCOLS = {"digits": Protocol(epochs=12), "fashion_mnist": Protocol(epochs=8)}
 """The protocol of a task where none is given; that of other tasks is `Protocol()`."""
 
 
-def task_protocol(task: str) -> Protocol:
-    """The protocol under which the task called `task` is trained where none is given."""
-    return PROTOCOLS.get(task, Protocol())
+def task_protocol(task: str, fields: Mapping[str, Any] | None = None) -> Protocol:
+    """The protocol of the task called `task`, with some fields changed; NasbenchError for impossible ones."""
+    fields = fields or {}
+    known = sorted(field.name for field in dataclasses.fields(Protocol))
+    for name in fields:
+        if name not in known:
+            raise unknown("entry of a protocol", name, known)
+    return dataclasses.replace(PROTOCOLS.get(task, Protocol()), **fields)
 
 
 def generators(cell: Sequence[int], seed: int) -> tuple[np.random.Generator, np.random.Generator]:

@@ -74,11 +74,17 @@ def _call(
     return int(done), rows
 
 
-def train_native(cell: Sequence[int], seed: int, arrays: Arrays, protocol: Protocol) -> History:
-    """Train one cell and return its curves. Raises NasbenchError where `supports(protocol)` is False."""
+def train_native(
+    cell: Sequence[int], seed: int, arrays: Arrays, protocol: Protocol, until: int | None = None
+) -> History:
+    """Train one cell, for the protocol's epochs or its first `until`, and return its curves.
+
+    NasbenchError where `supports(protocol)` is False.
+    """
     graph = build_graph(cell, protocol.skeleton(arrays.classes, arrays.image_shape))
     for_weights, for_order = generators(cell, seed)
     order, changes = draw_order(protocol, len(arrays.y_train), for_order)
+    order = order[:until]
     theta = initial_parameters(graph, for_weights)
     steps, rows = _call(graph, theta, arrays, protocol, order, changes, None)
     return history_from_rows(rows, steps, order.shape[0] * order.shape[1])
