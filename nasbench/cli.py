@@ -73,7 +73,8 @@ def _parser() -> argparse.ArgumentParser:
     add.add_argument("suite", nargs="?", default="quick", help="built-in suite or a .toml file (default: quick)")
     add.add_argument("--out", type=Path, help="results folder (default: results/SUITE); an unfinished one is resumed")
     add.add_argument("--table", help="table to use instead of the suite's: a shipped name or a .h5 file")
-    add.add_argument("--tasks", type=names, help="tasks instead of the suite's, separated by commas")
+    add.add_argument("--mode", help="table (look results up) or train (train afresh)")
+    add.add_argument("--tasks", "--task", type=names, help="tasks instead of the suite's, separated by commas")
     add.add_argument(
         "--strategies", type=names, help="strategies instead of the suite's, own ones as file.py:Class; or all"
     )
@@ -86,6 +87,7 @@ def _parser() -> argparse.ArgumentParser:
         "--jobs", type=int, default=-1, help="processes (default: one per core); results are the same for any"
     )
     add.add_argument("--no-report", action="store_true", help="write the runs only")
+    training.compare_options(add)
     add.set_defaults(command=_compare)
 
     add = commands.add_parser("report", help="write the report of a results folder")
@@ -157,11 +159,15 @@ def _compare(options: argparse.Namespace) -> None:
         workers=options.workers,
         charge_overhead=options.charge_overhead,
         table=options.table,
+        mode=options.mode,
+        **training.suite_changes(options),
     )
-    table = open_table(suite.table)
+    table = open_table(suite.table) if suite.mode == "table" else None
     folder = options.out or Path("results") / suite.name
     with Progress(suite.name) as progress:
-        results = compare(suite, {**strategies.CATALOGUE, **chosen}, folder, table, options.jobs, progress)
+        catalogue = {**strategies.CATALOGUE, **chosen}
+        source = training.training_source(options) if suite.mode == "train" else None
+        results = compare(suite, catalogue, folder, table, options.jobs, progress, source)
     _summarise(results)
     print(f"runs: {folder / 'runs.csv'}")
     if not options.no_report:
@@ -173,14 +179,16 @@ def _summarise(results: Results) -> None:
     """Mean final regret per task and strategy, best strategy of each task in bold."""
     suite: Suite = results.suite
     runs = results.runs
-    means = runs.groupby(["strategy", "task"], observed=True)["val_regret"].mean().unstack()
+    known = bool(runs["val_regret"].notna().any())
+    column, what = ("val_regret", "regret") if known else ("best_val", "accuracy")
+    means = runs.groupby(["strategy", "task"], observed=True)[column].mean().unstack()
     means = means.reindex(index=list(suite.strategies), columns=list(suite.tasks))
-    best = means.min()
+    best = means.min() if known else means.max()
     lines = [
         [name, *("-" if v != v else f"[bold]{v:.3f}[/]" if v == best[task] else f"{v:.3f}" for task, v in line.items())]
         for name, line in means.iterrows()
     ]
-    title = f"{suite.title or suite.name}: mean validation regret (%) after {suite.budget}, {suite.seeds} seeds"
+    title = f"{suite.title or suite.name}: mean validation {what} (%) after {suite.budget}, {suite.seeds} seeds"
     show(title, ["strategy", *suite.tasks], lines)
 
 

@@ -13,6 +13,7 @@ from .errors import NasbenchError
 from .terminal import Progress, names, show
 
 if TYPE_CHECKING:
+    from .runs.sources import TrainingSource
     from .tables import Table
     from .tasks import Task
     from .training import Protocol
@@ -75,6 +76,29 @@ def table_parsers(commands: Any) -> None:
     add.add_argument("--data", type=Path, help="folder of data sets")
     _machine_options(add)
     add.set_defaults(command=_replay)
+
+
+def compare_options(parser: argparse.ArgumentParser) -> None:
+    """Options of `nasbench compare` that matter where results are trained."""
+    add = parser.add_argument_group("with --mode train").add_argument
+    add("--keep", type=Path, metavar="DIR", help="keep the trainings as shards, to go on from or to merge into a table")
+    add("--protocol", type=Path, help="JSON file with the fields of the protocol that differ from the task's")
+    add("--train-seeds", metavar="0,1,2", help="training seeds that can be observed (default: 0)")
+    add("--device", default="auto", help="cpu, cuda or auto")
+    add("--data", type=Path, help="folder of data sets")
+
+
+def suite_changes(options: argparse.Namespace) -> dict[str, Any]:
+    """What those options change in a suite."""
+    seeds = numbers(options.train_seeds, "training seeds") if options.train_seeds else None
+    return {"protocol": read_protocol(options.protocol) if options.protocol else None, "train_seeds": seeds}
+
+
+def training_source(options: argparse.Namespace) -> TrainingSource:
+    """How and on what to train."""
+    from .runs.sources import TrainingSource
+
+    return TrainingSource(options.device, "auto", options.keep, options.data)
 
 
 def _data_options(parser: argparse.ArgumentParser) -> None:

@@ -84,6 +84,15 @@ class History:
     seconds: NDArray[np.float64]
     evaluation_seconds: NDArray[np.float64]
 
+    def padded(self, epochs: int) -> History:
+        """The same with NaN for the epochs that are lacking to `epochs`."""
+        missing = epochs - len(self.val_acc)
+        if missing <= 0:
+            return self
+        names = ("train_loss", "train_acc", "val_acc", "test_acc", "seconds", "evaluation_seconds")
+        columns = (np.concatenate([getattr(self, name), np.full(missing, np.nan)]) for name in names)
+        return History(self.status, self.steps, *columns)
+
     def same_results(self, other: History) -> bool:
         """Whether everything but the measured seconds is equal, bit for bit."""
         names = ("train_loss", "train_acc", "val_acc", "test_acc")

@@ -194,14 +194,14 @@ class Shards:
         if not trainings:
             return None
         epochs = self.setting.protocol.epochs
-        keys, histories = list(trainings), list(trainings.values())
+        keys, histories = list(trainings), [h.padded(epochs) for h in trainings.values()]
         arrays: dict[str, Any] = {
             "cell": np.array([cell for cell, _ in keys], np.int32),
             "seed": np.array([seed for _, seed in keys], np.int32),
             "status": np.array([h.status for h in histories]),
             "steps": np.array([h.steps for h in histories], np.int32),
         }
-        arrays |= {name: np.stack([_padded(getattr(h, name), epochs) for h in histories]) for name in CURVES}
+        arrays |= {name: np.stack([getattr(h, name) for h in histories]) for name in CURVES}
         buffer = io.BytesIO()
         np.savez(buffer, **arrays)
         data = buffer.getvalue()
@@ -219,10 +219,6 @@ def trained_epochs(history: History) -> int:
 def is_whole(history: History) -> bool:
     """Whether the training ended, rather than was stopped before its last epoch."""
     return history.status != OK or not np.isnan(history.val_acc[-1])
-
-
-def _padded(values: np.ndarray, length: int) -> np.ndarray:
-    return np.concatenate([values, np.full(length - len(values), np.nan)])
 
 
 def _read_manifest(path: Path) -> Setting | None:
