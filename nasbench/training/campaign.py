@@ -84,8 +84,19 @@ def run_campaign(
     """
     if shard < 1:
         raise NasbenchError(f"a shard holds at least 1 training, not {shard}.")
-    jobs = list(jobs)
-    shards.lock()
+    with shards.locked():
+        return _run(shards, arrays, space, list(jobs), (device, processes, trainer), shard, progress)
+
+
+def _run(
+    shards: Shards,
+    arrays: Arrays,
+    space: Space,
+    jobs: list[Key],
+    how: tuple[str, int, str],
+    shard: int,
+    progress: Callable[[int, int], None] | None,
+) -> int:
     done = {key for key, history in shards.read().items() if is_whole(history)}
     todo = [key for key in jobs if key not in done]
     there = len(jobs) - len(todo)
@@ -95,9 +106,8 @@ def run_campaign(
         return 0
     waiting: dict[Key, History] = {}
     written = time.monotonic()
-    training = train_many(
-        [(space.cell(cell), seed) for cell, seed in todo], arrays, shards.setting.protocol, device, processes, trainer
-    )
+    cells = [(space.cell(cell), seed) for cell, seed in todo]
+    training = train_many(cells, arrays, shards.setting.protocol, *how)
     try:
         for one in training:
             waiting[todo[one.index]] = one.curves

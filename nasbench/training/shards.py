@@ -11,6 +11,7 @@ Arrays of a shard, n trainings of E epochs: `cell` (index in the space of the cl
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import hashlib
 import io
@@ -18,11 +19,11 @@ import json
 import os
 import platform
 import zipfile
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import numpy as np
 
@@ -145,19 +146,24 @@ class Shards:
         elif setting is not None and (difference := setting.differs(found)):
             raise NasbenchError(f"{self.folder} holds trainings of {difference}; choose another folder.")
         self.setting = found
-        self._lock: IO[str] | None = None
 
-    def lock(self) -> None:
-        """Keep other processes from training into this folder as long as this one lives; NasbenchError if one does."""
+    @contextlib.contextmanager
+    def locked(self) -> Iterator[None]:
+        """Keeps other processes from training into the folder meanwhile; NasbenchError if one does.
+
+        The lock dies with its process, however that ends.
+        """
         try:
-            self._lock = (self.folder / ".lock").open("w")
-            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise NasbenchError(
-                f"another process trains into {self.folder}; wait for it or choose another folder."
-            ) from (None)
+            file = (self.folder / ".lock").open("w")
         except OSError as error:
             raise NasbenchError(f"cannot write {self.folder}: {error.strerror or error}.") from None
+        with file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                sentence = f"another process trains into {self.folder}; wait for it or choose another folder."
+                raise NasbenchError(sentence) from None
+            yield
 
     @property
     def paths(self) -> list[Path]:
