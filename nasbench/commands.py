@@ -180,6 +180,8 @@ def _train(options: argparse.Namespace) -> None:
 
     if (options.cell is None) == (options.rows is None):
         raise NasbenchError("say what to train: --cell CELL for one, or --rows all (or a number) for many.")
+    if options.shard < 1:
+        raise NasbenchError(f"a shard holds at least 1 training, not {options.shard}.")
     processes, seeds = _processes(options), numbers(options.seeds, "training seeds")
     space = open_space("nasbench201")
     jobs = [] if options.rows is None else plan(space, _rows(options.rows), seeds)
