@@ -163,6 +163,8 @@ def _compare(options: argparse.Namespace) -> None:
         **training.suite_changes(options),
     )
     table = open_table(suite.table) if suite.mode == "table" else None
+    if table is not None and options.keep is not None:
+        raise NasbenchError("--keep keeps trainings, and mode 'table' does none; add --mode train.")
     folder = options.out or Path("results") / suite.name
     with Progress(suite.name) as progress:
         catalogue = {**strategies.CATALOGUE, **chosen}

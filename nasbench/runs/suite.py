@@ -94,6 +94,8 @@ class Suite:
             raise NasbenchError("mode 'surrogate' is not there yet in this release; use 'table' or 'train'.")
         if self.mode not in MODES:
             raise unknown("mode", self.mode, MODES)
+        if self.mode == "table" and self.protocol:
+            raise NasbenchError(f"suite {self.name!r} sets a protocol, which only mode 'train' has.")
         if self.mode == "train" and (self.schedule or self.score_schedule or self.search_task):
             raise NasbenchError(
                 f"suite {self.name!r} sets schedule, score_schedule or search_task, which only tables have; "

@@ -138,6 +138,7 @@ def test_rows_are_trained_made_a_table_of_and_replayed(capsys, tmp_path, npz):
         (["table", "merge", ".", "--out", "x.h5"], "holds no trainings"),
         (["compare", "--mode", "surrogate"], "is not there yet"),
         (["compare", "--mode", "dream"], "unknown mode"),
+        (["compare", "--keep", "kept"], "add --mode train"),
         (["compare", "--mode", "train"], "needs the file cifar10_16.npz"),
         (["compare", "--mode", "train", "--task", "digitz"], "no task 'digitz'"),
         (["compare", "--mode", "train", "--task", "digits", "--train-seeds", "0,1"], "no mean over several seeds"),
