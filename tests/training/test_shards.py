@@ -222,7 +222,10 @@ def start(folder: Path, *more: str) -> subprocess.Popen:
     command = [sys.executable, "-m", "nasbench", "train", "--task", "digits", "--rows", "all", "--epochs", "1"]
     command += ["--channels", "4", "--jobs", "2", "--shard", "20", "--out", str(folder), *more]
     environment = dict(os.environ, PYTHONPATH=str(TOP))
-    return subprocess.Popen(command, stderr=subprocess.PIPE, text=True, start_new_session=True, env=environment)
+    return subprocess.Popen(
+        command, stderr=subprocess.PIPE, text=True, start_new_session=True, env=environment,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # a background job ignores it
+    )  # fmt: skip
 
 
 def wait_for_shards(process: subprocess.Popen, folder: Path, count: int) -> None:
