@@ -23,6 +23,7 @@ _HOMES = {
     "Suite": "runs",
     "Table": "tables",
     "TabularBenchmark": "benchmarks",
+    "TrainingBenchmark": "benchmarks",
     "Trial": "records",
     "compare": "runs",
     "open_space": "spaces",

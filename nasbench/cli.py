@@ -9,10 +9,12 @@ import signal
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any
 
 from . import __version__
+from . import commands as training
 from .errors import NasbenchError, unknown
+from .terminal import Parser, Progress, names, show
 
 if TYPE_CHECKING:
     from .runs import Results, Suite
@@ -57,22 +59,13 @@ def _join_negative(arguments: Sequence[str]) -> list[str]:
     return joined
 
 
-class _Parser(argparse.ArgumentParser):
-    def error(self, message: str) -> NoReturn:
-        raise NasbenchError(f"{message}; see `{self.prog} --help`.")
-
-
 def _complain(sentence: str, code: int) -> int:
     print(f"nasbench: {sentence}", file=sys.stderr)
     return code
 
 
-def _names(text: str) -> list[str]:
-    return [name.strip() for name in text.split(",") if name.strip()]
-
-
 def _parser() -> argparse.ArgumentParser:
-    parser = _Parser("nasbench", description=DESCRIPTION, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = Parser("nasbench", description=DESCRIPTION, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--version", action="version", version=f"nasbench {__version__}")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
 
@@ -80,9 +73,10 @@ def _parser() -> argparse.ArgumentParser:
     add.add_argument("suite", nargs="?", default="quick", help="built-in suite or a .toml file (default: quick)")
     add.add_argument("--out", type=Path, help="results folder (default: results/SUITE); an unfinished one is resumed")
     add.add_argument("--table", help="table to use instead of the suite's: a shipped name or a .h5 file")
-    add.add_argument("--tasks", type=_names, help="tasks instead of the suite's, separated by commas")
+    add.add_argument("--mode", help="table (look results up) or train (train afresh)")
+    add.add_argument("--tasks", "--task", type=names, help="tasks instead of the suite's, separated by commas")
     add.add_argument(
-        "--strategies", type=_names, help="strategies instead of the suite's, own ones as file.py:Class; or all"
+        "--strategies", type=names, help="strategies instead of the suite's, own ones as file.py:Class; or all"
     )
     add.add_argument("--seeds", type=int, help="runs per strategy and task")
     add.add_argument("--budget", help="e.g. 100evals, 12000s, 1200epochs, 3e18flops")
@@ -93,6 +87,7 @@ def _parser() -> argparse.ArgumentParser:
         "--jobs", type=int, default=-1, help="processes (default: one per core); results are the same for any"
     )
     add.add_argument("--no-report", action="store_true", help="write the runs only")
+    training.compare_options(add)
     add.set_defaults(command=_compare)
 
     add = commands.add_parser("report", help="write the report of a results folder")
@@ -113,7 +108,9 @@ def _parser() -> argparse.ArgumentParser:
     add.add_argument("--seed", type=int, help="one training seed (default: mean over those that exist)")
     add.set_defaults(command=_query)
 
-    _table_parser(commands.add_parser("table", help="list, inspect, verify, import, merge or export tables"))
+    _table_parser(commands.add_parser("table", help="list, inspect, verify, import, merge, export or replay tables"))
+    training.train_parser(commands.add_parser("train", help="train one cell, or many classes of cells into shards"))
+    training.task_parser(commands.add_parser("task", help="list or inspect the tasks that can be trained"))
     return parser
 
 
@@ -136,16 +133,12 @@ def _table_parser(parser: argparse.ArgumentParser) -> None:
     add.add_argument("--epochs", help="epochs to keep of full curves: all, final, or numbers separated by commas")
     add.set_defaults(command=_table_import)
 
-    add = commands.add_parser("merge", help="one table from several of the same space and protocol")
-    add.add_argument("tables", nargs="+")
-    add.add_argument("--out", type=Path, required=True)
-    add.set_defaults(command=_table_merge)
-
     add = commands.add_parser("export", help="write a table as .csv or .npz")
     add.add_argument("table")
     add.add_argument("out", type=Path)
     add.add_argument("--task", help="one task only")
     add.set_defaults(command=_table_export)
+    training.table_parsers(commands)
 
 
 def _compare(options: argparse.Namespace) -> None:
@@ -166,11 +159,17 @@ def _compare(options: argparse.Namespace) -> None:
         workers=options.workers,
         charge_overhead=options.charge_overhead,
         table=options.table,
+        mode=options.mode,
+        **training.suite_changes(options),
     )
-    table = open_table(suite.table)
+    table = open_table(suite.table) if suite.mode == "table" else None
+    if table is not None and options.keep is not None:
+        raise NasbenchError("--keep keeps trainings, and mode 'table' does none; add --mode train.")
     folder = options.out or Path("results") / suite.name
-    with _Progress(suite.name) as progress:
-        results = compare(suite, {**strategies.CATALOGUE, **chosen}, folder, table, options.jobs, progress)
+    with Progress(suite.name) as progress:
+        catalogue = {**strategies.CATALOGUE, **chosen}
+        source = training.training_source(options) if suite.mode == "train" else None
+        results = compare(suite, catalogue, folder, table, options.jobs, progress, source)
     _summarise(results)
     print(f"runs: {folder / 'runs.csv'}")
     if not options.no_report:
@@ -178,64 +177,21 @@ def _compare(options: argparse.Namespace) -> None:
         _report(options)
 
 
-class _Progress:
-    """A progress bar on a terminal, silent elsewhere."""
-
-    def __init__(self, title: str) -> None:
-        self._title = title
-
-    def __enter__(self) -> _Progress:
-        from rich.console import Console
-        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
-        columns = (
-            TextColumn(self._title),
-            BarColumn(),
-            MofNCompleteColumn(),
-            TextColumn("runs"),
-            TimeRemainingColumn(),
-        )
-        console = Console(stderr=True)
-        self._bar = Progress(*columns, console=console, disable=not console.is_terminal)
-        self._bar.start()
-        self._task = self._bar.add_task(self._title, total=None)
-        return self
-
-    def __call__(self, done: int, total: int) -> None:
-        self._bar.update(self._task, completed=done, total=total)
-
-    def __exit__(self, *_: object) -> None:
-        self._bar.stop()
-
-
 def _summarise(results: Results) -> None:
     """Mean final regret per task and strategy, best strategy of each task in bold."""
     suite: Suite = results.suite
     runs = results.runs
-    means = runs.groupby(["strategy", "task"], observed=True)["val_regret"].mean().unstack()
+    known = bool(runs["val_regret"].notna().any())
+    column, what = ("val_regret", "regret") if known else ("best_val", "accuracy")
+    means = runs.groupby(["strategy", "task"], observed=True)[column].mean().unstack()
     means = means.reindex(index=list(suite.strategies), columns=list(suite.tasks))
-    best = means.min()
+    best = means.min() if known else means.max()
     lines = [
         [name, *("-" if v != v else f"[bold]{v:.3f}[/]" if v == best[task] else f"{v:.3f}" for task, v in line.items())]
         for name, line in means.iterrows()
     ]
-    title = f"{suite.title or suite.name}: mean validation regret (%) after {suite.budget}, {suite.seeds} seeds"
-    _show(title, ["strategy", *suite.tasks], lines)
-
-
-def _show(title: str, columns: Sequence[str], lines: Sequence[Sequence[Any]]) -> None:
-    from rich.console import Console
-    from rich.table import Table
-
-    table = Table(*columns, box=None, pad_edge=False)
-    for line in lines:
-        table.add_row(*map(str, line))
-    console = Console()
-    if not console.is_terminal:
-        console = Console(width=200)
-    if title:
-        console.print(title, highlight=False)
-    console.print(table)
+    title = f"{suite.title or suite.name}: mean validation {what} (%) after {suite.budget}, {suite.seeds} seeds"
+    show(title, ["strategy", *suite.tasks], lines)
 
 
 def _report(options: argparse.Namespace) -> None:
@@ -252,26 +208,26 @@ def _list(options: argparse.Namespace) -> None:
     if options.what == "suites":
         found = [Suite.load(name) for name in suites()]
         lines = [[s.name, s.title, s.table, s.budget, s.seeds, len(s.strategies), ", ".join(s.tasks)] for s in found]
-        _show("Suites", ["suite", "", "table", "budget", "seeds", "strategies", "tasks"], lines)
+        show("Suites", ["suite", "", "table", "budget", "seeds", "strategies", "tasks"], lines)
     elif options.what == "strategies":
         import strategies
 
         entries = strategies.CATALOGUE.items()
-        _show(
+        show(
             "Strategies",
             ["strategy", "family", "settings", "source"],
             [[n, e.family, ", ".join(f"{k}={v}" for k, v in e.settings.items()), e.paper] for n, e in entries],
         )
     elif options.what == "spaces":
         spaces = [open_space(name) for name in SPACES]
-        _show("Spaces", ["space", "cells", "operations"], [[s.name, len(s), ", ".join(s.operations)] for s in spaces])
+        show("Spaces", ["space", "cells", "operations"], [[s.name, len(s), ", ".join(s.operations)] for s in spaces])
     else:
         lines = []
         for name, path in shipped_tables().items():
             table = open_table(path)
             size = f"{path.stat().st_size / 1e6:.1f} MB"
             lines.append([name, table.space.name, f"{len(table)} {table.rows}", size, ", ".join(table.tasks)])
-        _show("Shipped tables", ["table", "space", "rows", "size", "tasks"], lines)
+        show("Shipped tables", ["table", "space", "rows", "size", "tasks"], lines)
 
 
 def _query(options: argparse.Namespace) -> None:
@@ -287,7 +243,7 @@ def _query(options: argparse.Namespace) -> None:
     ]
     columns = [name for name in found[0] if name != "cell" and any(line[name] == line[name] for line in found)]
     lines = [[_text(line[name]) for name in columns] for line in found]
-    _show(f"cell {table.space.index(cell)}: {found[0]['cell']}", columns, lines)
+    show(f"cell {table.space.index(cell)}: {found[0]['cell']}", columns, lines)
 
 
 def _text(value: Any) -> str:
@@ -320,7 +276,7 @@ def _table_info(options: argparse.Namespace) -> None:
             arrays[", ".join(curves.arrays)] = None
     columns = ["task", "epochs", "seeds", "rows trained", "val_acc: min / 10 % / 50 % / 90 % / 99 % / max", "best cell"]
     columns += ["tau of seeds: all / best 10 %", "resolution (%)"]
-    _show("", columns, lines)
+    show("", columns, lines)
     print(f"arrays: {'; '.join(arrays)}")
     for name, value in table.attributes.items():
         print(f"{name}: {value}")
@@ -346,17 +302,9 @@ def _table_import(options: argparse.Namespace) -> None:
 def _epochs(text: str) -> str | list[int]:
     if text in ("all", "final"):
         return text
-    if not all(part.isdecimal() for part in _names(text)):
+    if not all(part.isdecimal() for part in names(text)):
         raise NasbenchError(f"epochs to keep are all, final or numbers separated by commas, not {text!r}.")
-    return [int(part) for part in _names(text)]
-
-
-def _table_merge(options: argparse.Namespace) -> None:
-    from .tables import open_table
-    from .tables.merge import merge
-
-    table = merge([open_table(name) for name in options.tables])
-    print(f"{table!r} written to {table.save(options.out)}")
+    return [int(part) for part in names(text)]
 
 
 def _table_export(options: argparse.Namespace) -> None:

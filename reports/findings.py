@@ -48,7 +48,8 @@ def headline(study: Study, analyses: Sequence[Analysis]) -> list[str]:
     if len(found.order) == 1:
         unit = f"percent points of {METRICS[found.metric]} accuracy"
         below = _regrets(study, found, best)
-        return [f"{after}, {best} ends below the table's best cell by {below} ({unit})."]
+        reference = "the best cell that any run found" if study.found_best else "the table's best cell"
+        return [f"{after}, {best} ends below {reference} by {below} ({unit})."]
     if not found.tested:
         sentences.append(f"{after}, {best} has the best mean rank, but there are too few runs for a test.")
     elif len(found.leaders) == len(found.order):
@@ -120,6 +121,11 @@ def fairness(study: Study) -> list[str]:
 def gaps(study: Study) -> list[str]:
     """What is missing from the comparison."""
     sentences = []
+    if study.found_best:
+        sentences.append(
+            "Results were trained afresh, so the best cell of the space is not known: "
+            "regret is measured from the best that any of these runs found."
+        )
     missing = study.expected - len(study.runs)
     if missing:
         sentences.append(

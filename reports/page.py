@@ -265,4 +265,13 @@ def _toml(study: Study) -> str:
         "schedule": suite.schedule, "score_schedule": suite.score_schedule, "search_task": suite.search_task,
         "charge_overhead": suite.charge_overhead,
     }  # fmt: skip
-    return "".join(f"{name} = {json.dumps(value, ensure_ascii=False)}\n" for name, value in fields.items() if value)
+    if suite.mode != "table":
+        protocol = [f"{name} = {json.dumps(value)}" for name, value in suite.protocol.items()]
+        fields = {"mode": suite.mode, **fields, "train_seeds": suite.train_seeds, "table": ""}
+        fields["protocol"] = _Raw(f"{{ {', '.join(protocol)} }}") if protocol else ""
+    texts = {n: v if isinstance(v, _Raw) else json.dumps(v, ensure_ascii=False) for n, v in fields.items() if v}
+    return "".join(f"{name} = {text}\n" for name, text in texts.items())
+
+
+class _Raw(str):
+    """Text that is TOML already."""

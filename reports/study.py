@@ -1,7 +1,8 @@
 """A results folder as the arrays that statistics and figures work on: final regrets and curves of regret.
 
 Regret is the table's best accuracy less that of the cell the run would return, in percent points, both as
-means over the training seeds that exist. A run without any result has an infinite regret, so that it ranks
+means over the training seeds that exist. Where the best is not known, because results were trained afresh, the best
+that any run found stands for it. A run without any result has an infinite regret, so that it ranks
 last; a run that is missing from an unfinished comparison is nan.
 """
 
@@ -55,6 +56,28 @@ class Study:
         self.together = bool(self.suite.search_task)
         self.budget = Budget.parse(self.suite.budget)
 
+    @functools.cached_property
+    def references(self) -> dict[tuple[str, str], float]:
+        """(task, metric) -> the accuracy that regret is taken from; nan where no run has a result.
+
+        The best of the table, or the best that any run found where that is not known; see `found_best`.
+        """
+        found: dict[tuple[str, str], float] = {}
+        for task in self.tasks:
+            documents = [d for name in self.strategies for d in self.documents.get((task, name), [])]
+            for metric in METRICS:
+                best = documents[0]["best"][f"{metric}_acc"]
+                if best is None:
+                    seen = [v for d in documents for v in d["incumbents"][f"{metric}_acc"] if v is not None]
+                    best = max(seen, default=np.nan)
+                found[task, metric] = float(best)
+        return found
+
+    @functools.cached_property
+    def found_best(self) -> bool:
+        """Whether regret is measured from what the runs found, for want of a known best."""
+        return any(d["best"]["val_acc"] is None for d in self.results.documents)
+
     @property
     def expected(self) -> int:
         """Number of runs of the whole suite."""
@@ -71,7 +94,10 @@ class Study:
         """Final regrets by metric, rows (task, seed), columns strategies; inf: no result, nan: missing."""
         found = {}
         for metric in self.metrics:
-            runs = self.runs.assign(regret=self.runs[f"{metric}_regret"].astype(float).fillna(np.inf))
+            best = self.runs["task"].map({task: self.references[task, metric] for task in self.tasks})
+            regret = self.runs[f"{metric}_regret"].astype(float)
+            regret = regret.fillna(best.astype(float) - self.runs[f"best_{metric}"].astype(float))
+            runs = self.runs.assign(regret=regret.fillna(np.inf))
             frame = runs.pivot(index=["task", "seed"], columns="strategy", values="regret")
             found[metric] = frame.reindex(index=self.tasks, level="task")[self.strategies]
         return found
@@ -99,8 +125,8 @@ class Study:
         """For every run with a result, where along the budget (or clock) its regret changes, and to what."""
         found = []
         for document in self.documents.get((task, strategy), []):
-            incumbents, best = document["incumbents"], document["best"][f"{metric}_acc"]
-            if best is None or not incumbents["step"] or None in incumbents[f"{metric}_acc"]:
+            incumbents, best = document["incumbents"], self.references[task, metric]
+            if not incumbents["step"] or None in incumbents[f"{metric}_acc"]:
                 continue
             position = np.array(document["steps"][along], dtype=float)[incumbents["step"]]
             found.append((position, best - np.array(incumbents[f"{metric}_acc"], dtype=float)))

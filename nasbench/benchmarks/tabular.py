@@ -13,7 +13,8 @@ from ..errors import NasbenchError
 from ..records import Cell, Cost, Outcome, Score, Status, Trial
 from ..tables import Curves, Table
 
-_UNKNOWN = Outcome(math.nan, Cost(0.0, 0.0, 0.0, 0.0), Status.MISSING)
+MISSING = Outcome(math.nan, Cost(0.0, 0.0, 0.0, 0.0), Status.MISSING)
+"""The outcome of a trial for which there is no result."""
 BACKWARD_FACTOR = 3
 """Training FLOPs per example over forward FLOPs: one forward pass, and a backward pass of twice its size."""
 
@@ -88,14 +89,14 @@ class TabularBenchmark:
             raise NasbenchError(f"{self.task!r} offers trainings of {offered} epochs, not of {epochs}.")
         row = self.table.row(cell)
         if row < 0 or (seed is not None and seed not in entry.seeds):
-            return _UNKNOWN
+            return MISSING
         position = None if seed is None else entry.seeds.index(seed)
         val_acc = self._value(entry, "val_acc", epochs, row, position)
         status = Status.OK
         if math.isnan(val_acc):
             code = self._value(entry, "status", epochs, row, position) if "status" in entry.arrays else math.nan
             if not code > 0:
-                return _UNKNOWN
+                return MISSING
             status = Status(round(code))
         seconds = flops = math.nan
         if "train_seconds" in entry.arrays:

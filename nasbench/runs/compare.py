@@ -16,13 +16,13 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from ..benchmarks import TabularBenchmark
+from ..benchmarks import Benchmark
 from ..errors import NasbenchError, unknown
 from ..tables import Table, open_table
-from ..tables.noise import noise
 from .budget import Budget
 from .results import Results
 from .run import check_budget, run
+from .sources import Source, TableSource, TrainingSource
 from .store import (
     COLUMNS,
     FORMAT,
@@ -49,6 +49,7 @@ def compare(
     table: Table | None = None,
     jobs: int = -1,
     progress: Callable[[int, int], None] | None = None,
+    training: TrainingSource | None = None,
 ) -> Results:
     """Run a suite into a folder; runs that are there already are kept.
 
@@ -59,6 +60,7 @@ def compare(
         table: results to use in place of the suite's table.
         jobs: processes; -1 for one per core. The results do not depend on it.
         progress: called with (runs done, runs in all) as runs finish.
+        training: in mode "train", how and on what to train.
 
     Raises:
         NasbenchError: unknown names, a budget in a currency the table does not know, a folder with other results,
@@ -67,12 +69,16 @@ def compare(
     if jobs == 0:
         raise NasbenchError("a comparison needs at least one process, or -1 for one per core; not 0.")
     suite = Suite.load(suite) if isinstance(suite, str) else suite
-    table = open_table(suite.table) if table is None else table
+    source: Source
+    if suite.mode == "train":
+        source = training or TrainingSource()
+    else:
+        source = TableSource(open_table(suite.table) if table is None else table)
     chosen = _choose(suite.strategies, strategies)
     for task in suite.tasks:
-        check_budget(_benchmark(table, suite, task), Budget.parse(suite.budget))
+        check_budget(source.benchmark(suite, task), Budget.parse(suite.budget))
     folder = Path(out)
-    manifest = _claim(folder, suite, table, chosen)
+    manifest = _claim(folder, suite, source, chosen)
     suite = Suite.from_fields(manifest["suite"])
     keys = [RunKey(t, s, i) for t in suite.tasks for s in suite.strategies for i in range(suite.seeds)]
     todo = [key for key in keys if read_run(folder, key) is None]
@@ -81,7 +87,7 @@ def compare(
     _record_provenance(folder, jobs)
     if progress:
         progress(done, len(keys))
-    for timings in _work_in_parallel(folder, suite, table, chosen, todo, jobs):
+    for timings in _work_in_parallel(folder, suite, source, chosen, todo, jobs):
         _append_timings(folder, timings)
         done += len(timings)
         if progress:
@@ -101,12 +107,6 @@ def _choose(names: Iterable[str], strategies: Mapping[str, Factory]) -> dict[str
     return chosen
 
 
-def _benchmark(table: Table, suite: Suite, task: str) -> TabularBenchmark:
-    return TabularBenchmark(
-        table, task, suite.schedule or None, suite.score_schedule or None, suite.search_task or None
-    )
-
-
 def describe(factory: Factory) -> dict[str, Any]:
     """What a strategy is, as JSON: enough to notice that another one goes by the same name."""
     if dataclasses.is_dataclass(factory) and not isinstance(factory, type):
@@ -120,20 +120,13 @@ def describe(factory: Factory) -> dict[str, Any]:
     return {"where": where, "family": getattr(factory, "family", "own")}
 
 
-def _claim(folder: Path, suite: Suite, table: Table, chosen: Mapping[str, Factory]) -> dict[str, Any]:
+def _claim(folder: Path, suite: Suite, source: Source, chosen: Mapping[str, Factory]) -> dict[str, Any]:
     """Write the folder's manifest, or check it and extend it by what the suite adds."""
     manifest: dict[str, Any] = {
         "format": FORMAT,
         "suite": dataclasses.asdict(suite),
         "currency": Budget.parse(suite.budget).currency,
-        "table": {
-            "name": table.name,
-            "space": table.space.name,
-            "checksum": table.checksum,
-            "rows": table.rows,
-            "attributes": table.attributes,
-            "noise": {task: _noise(table, suite, task) for task in suite.tasks},
-        },
+        "table": source.describe(suite),
         "strategies": {name: describe(factory) for name, factory in chosen.items()},
     }
     if folder.exists() and not folder.is_dir():
@@ -145,17 +138,13 @@ def _claim(folder: Path, suite: Suite, table: Table, chosen: Mapping[str, Factor
             manifest["suite"][name] = list(dict.fromkeys([*old["suite"][name], *manifest["suite"][name]]))
         manifest["suite"]["seeds"] = max(old["suite"]["seeds"], suite.seeds)
         manifest["strategies"] = {**old["strategies"], **manifest["strategies"]}
-        manifest["table"]["noise"] = {**old["table"]["noise"], **manifest["table"]["noise"]}
+        for name in ("noise", "trainings"):
+            if name in manifest["table"]:
+                manifest["table"][name] = {**old["table"].get(name, {}), **manifest["table"][name]}
     elif folder.exists() and any(folder.iterdir()):
         raise NasbenchError(f"{folder} is not empty and holds no results of a comparison; choose another folder.")
     write_atomically(folder / "suite.json", json.dumps(manifest, indent=1, sort_keys=True) + "\n")
     return json.loads(json.dumps(manifest))
-
-
-def _noise(table: Table, suite: Suite, task: str) -> dict[str, Any]:
-    curves = table.curves(task, suite.score_schedule or None)
-    found = {metric: noise(curves, metric) for metric in ("val_acc", "test_acc")}
-    return {metric: value.to_dict() for metric, value in found.items() if value is not None}
 
 
 def _check_same(folder: Path, old: dict[str, Any], new: dict[str, Any]) -> None:
@@ -166,14 +155,20 @@ def _check_same(folder: Path, old: dict[str, Any], new: dict[str, Any]) -> None:
                 f"{folder} holds results with {name} = {before[name]!r}, not {after[name]!r}; choose another folder."
             )
     if old["table"]["checksum"] != new["table"]["checksum"]:
-        raise NasbenchError(f"{folder} holds results on another table or version of it; choose another folder.")
+        trained = "trainings" in new["table"]
+        other = "by another trainer or processor" if trained else "on another table or version of it"
+        raise NasbenchError(f"{folder} holds results {other}; choose another folder.")
+    before = old["table"].get("trainings", {})
+    for task, training in new["table"].get("trainings", {}).items():
+        if before.get(task, training) != training:
+            raise NasbenchError(f"{folder} holds results on other data or under another protocol of {task!r}.")
     for name, description in new["strategies"].items():
         if json.loads(json.dumps(description)) != old["strategies"].get(name, json.loads(json.dumps(description))):
             raise NasbenchError(f"{folder} holds results of another strategy called {name!r}; choose another folder.")
 
 
 def _work_in_parallel(
-    folder: Path, suite: Suite, table: Table, chosen: Mapping[str, Factory], todo: list[RunKey], jobs: int
+    folder: Path, suite: Suite, source: Source, chosen: Mapping[str, Factory], todo: list[RunKey], jobs: int
 ) -> Iterator[list[tuple[str, str, int, float]]]:
     """Yields, for every finished chunk of runs, [(task, strategy, seed, overhead seconds)]."""
     if not todo:
@@ -184,25 +179,25 @@ def _work_in_parallel(
     chunks = [keys[i : i + CHUNK] for keys in groups.values() for i in range(0, len(keys), CHUNK)]
     if jobs == 1:
         for chunk in chunks:
-            yield _work(folder, suite, table, chosen[chunk[0].strategy], chunk)
+            yield _work(folder, suite, source, chosen[chunk[0].strategy], chunk)
         return
     import joblib
 
     parallel = joblib.Parallel(n_jobs=jobs, return_as="generator_unordered", batch_size=1)
     yield from parallel(
-        joblib.delayed(_work)(folder, suite, table, chosen[chunk[0].strategy], chunk) for chunk in chunks
+        joblib.delayed(_work)(folder, suite, source, chosen[chunk[0].strategy], chunk) for chunk in chunks
     )
 
 
-_benchmarks: dict[tuple, TabularBenchmark] = {}
+_benchmarks: dict[tuple, Benchmark] = {}
 
 
 def _work(
-    folder: Path, suite: Suite, table: Table, factory: Factory, keys: list[RunKey]
+    folder: Path, suite: Suite, source: Source, factory: Factory, keys: list[RunKey]
 ) -> list[tuple[str, str, int, float]]:
     """Do some runs of one strategy on one task and write each as it finishes."""
-    at = (table.checksum, suite.schedule, suite.score_schedule, suite.search_task, keys[0].task)
-    benchmark = _benchmarks.get(at) or _benchmarks.setdefault(at, _benchmark(table, suite, keys[0].task))
+    at = source.key(suite, keys[0].task)
+    benchmark = _benchmarks.get(at) or _benchmarks.setdefault(at, source.benchmark(suite, keys[0].task))
     budget = Budget.parse(suite.budget)
     timings = []
     for key in keys:
@@ -219,7 +214,12 @@ def _work(
             ) from error
         write_atomically(run_path(folder, key), encode_run(result, key, benchmark.space, benchmark.best))
         timings.append((*key, result.overhead_seconds))
+        getattr(benchmark, "flush", _nothing)()
     return timings
+
+
+def _nothing() -> None:
+    """What a benchmark that keeps nothing has to write."""
 
 
 def _record_provenance(folder: Path, jobs: int) -> None:

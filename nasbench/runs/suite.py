@@ -21,12 +21,15 @@ from ..errors import NasbenchError, unknown
 from .budget import Budget
 from .run import OBSERVE
 
+MODES = ("table", "train")
 FOLDER = Path(__file__).parent / "suites"
 _TYPES: dict[str, tuple[type, ...]] = {
     "tasks": (list, tuple),
     "strategies": (list, tuple),
     "seeds": (int,),
     "budget": (str,),
+    "protocol": (dict,),
+    "train_seeds": (list, tuple),
 }
 
 
@@ -46,6 +49,9 @@ class Suite:
         score_schedule: schedule that scores incumbents; 0 for the longest.
         search_task: the one task that is searched, if incumbents are scored on others; "" for each its own.
         charge_overhead: whether measured time in the strategies counts.
+        mode: "table" looks results up; "train" trains afresh, and the tasks are those of `nasbench task list`.
+        protocol: in mode "train", fields of the training protocol that differ from the task's own.
+        train_seeds: in mode "train", the training seeds that can be observed.
         reference: published results to show beside: strategy -> task -> [mean, standard deviation] of test accuracy.
         notes: what differs from the published protocol, shown in the report.
     """
@@ -62,12 +68,15 @@ class Suite:
     score_schedule: int = 0
     search_task: str = ""
     charge_overhead: bool = False
+    mode: str = "table"
+    protocol: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    train_seeds: tuple[int, ...] = (0,)
     title: str = ""
     reference: Mapping[str, Mapping[str, tuple[float, float]]] = dataclasses.field(default_factory=dict)
     notes: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        for name in ("tasks", "strategies", "notes"):
+        for name in ("tasks", "strategies", "notes", "train_seeds"):
             object.__setattr__(self, name, tuple(getattr(self, name)))
         for name in ("tasks", "strategies"):
             if not getattr(self, name):
@@ -81,6 +90,17 @@ class Suite:
         Budget.parse(self.budget)
         if self.observe not in OBSERVE:
             raise unknown("way to observe", self.observe, OBSERVE)
+        if self.mode == "surrogate":
+            raise NasbenchError("mode 'surrogate' is not there yet in this release; use 'table' or 'train'.")
+        if self.mode not in MODES:
+            raise unknown("mode", self.mode, MODES)
+        if self.mode == "table" and self.protocol:
+            raise NasbenchError(f"suite {self.name!r} sets a protocol, which only mode 'train' has.")
+        if self.mode == "train" and (self.schedule or self.score_schedule or self.search_task):
+            raise NasbenchError(
+                f"suite {self.name!r} sets schedule, score_schedule or search_task, which only tables have; "
+                "mode 'train' takes the epochs of its protocol."
+            )
 
     @classmethod
     def load(cls, name_or_path: str | Path) -> Suite:
@@ -124,7 +144,8 @@ class Suite:
     def rules(self) -> dict[str, Any]:
         """The fields that must agree for two sets of runs to belong to one comparison."""
         names = ("name", "budget", "observe", "workers", "schedule", "score_schedule", "search_task", "charge_overhead")
-        return {name: getattr(self, name) for name in names}
+        rules = {name: getattr(self, name) for name in names}
+        return {**rules, "mode": self.mode, "protocol": dict(self.protocol), "train_seeds": list(self.train_seeds)}
 
 
 def suites() -> dict[str, Path]:

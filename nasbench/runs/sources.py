@@ -1,0 +1,128 @@
+"""Where a comparison's results come from: a table, or training afresh. The word for it in a suite is `mode`."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+from ..benchmarks import Benchmark, TabularBenchmark
+from ..errors import NasbenchError
+from ..tables import Table
+from ..tables.noise import noise
+from .suite import Suite
+
+
+class Source(Protocol):
+    """Makes a suite's benchmarks; can be sent to other processes."""
+
+    def benchmark(self, suite: Suite, task: str) -> Benchmark: ...
+
+    def key(self, suite: Suite, task: str) -> tuple:
+        """What tells one benchmark from another within a process."""
+        ...
+
+    def describe(self, suite: Suite) -> dict[str, Any]:
+        """What the results folder records; its `checksum` decides whether runs belong together."""
+        ...
+
+
+@dataclass(frozen=True)
+class TableSource:
+    """Results are looked up in a table."""
+
+    table: Table
+
+    def benchmark(self, suite: Suite, task: str) -> TabularBenchmark:
+        return TabularBenchmark(
+            self.table, task, suite.schedule or None, suite.score_schedule or None, suite.search_task or None
+        )
+
+    def key(self, suite: Suite, task: str) -> tuple:
+        return (self.table.checksum, suite.schedule, suite.score_schedule, suite.search_task, task)
+
+    def describe(self, suite: Suite) -> dict[str, Any]:
+        table = self.table
+        return {
+            "name": table.name,
+            "space": table.space.name,
+            "checksum": table.checksum,
+            "rows": table.rows,
+            "attributes": table.attributes,
+            "noise": {task: self._noise(suite, task) for task in suite.tasks},
+        }
+
+    def _noise(self, suite: Suite, task: str) -> dict[str, Any]:
+        curves = self.table.curves(task, suite.score_schedule or None)
+        found = {metric: noise(curves, metric) for metric in ("val_acc", "test_acc")}
+        return {metric: value.to_dict() for metric, value in found.items() if value is not None}
+
+
+@dataclass(frozen=True)
+class TrainingSource:
+    """Results are trained when they are asked for; importing the room that trains happens only then.
+
+    Attributes:
+        device, trainer: as in `nasbench.training.train`.
+        keep: a folder in which every task's trainings are kept as shards, in a folder of its own; None for none.
+        data: a folder of data sets.
+    """
+
+    device: str = "auto"
+    trainer: str = "auto"
+    keep: Path | None = None
+    data: Path | None = None
+
+    def _settings(self, suite: Suite, name: str) -> tuple[Any, Any, str]:
+        """Task, protocol and device."""
+        from ..tasks import load_task
+        from ..training import choose_device, task_protocol
+
+        if Path(name).name != name:
+            raise NasbenchError(
+                f"a comparison trains tasks by name, or an .npz file in the current folder, not {name!r}."
+            )
+        task = load_task(name, self.data)
+        protocol = task_protocol(task.name, suite.protocol)
+        return task, protocol, choose_device(self.device, protocol, self.trainer)
+
+    def benchmark(self, suite: Suite, task: str) -> Benchmark:
+        from ..benchmarks import TrainingBenchmark
+        from ..training.shards import Setting, Shards
+
+        if suite.observe == "mean" and len(suite.train_seeds) > 1:
+            raise NasbenchError(
+                'training afresh has no mean over several seeds: use observe = "seed", or one of train_seeds.'
+            )
+        loaded, protocol, device = self._settings(suite, task)
+        keep = None
+        if self.keep is not None:
+            keep = Shards(self.keep / loaded.name, Setting.of(loaded, protocol, device, self.trainer))
+        return TrainingBenchmark(loaded, protocol, suite.train_seeds, device, self.trainer, keep=keep)
+
+    def key(self, suite: Suite, task: str) -> tuple:
+        return (self, tuple(sorted(suite.protocol.items())), suite.train_seeds, task)
+
+    def describe(self, suite: Suite) -> dict[str, Any]:
+        from ..training.shards import Setting
+
+        settings = {}
+        for name in suite.tasks:
+            task, protocol, device = self._settings(suite, name)
+            found = Setting.of(task, protocol, device, self.trainer)
+            settings[name] = {
+                "task": task.key, "sha256": task.digest, "protocol": found.to_fields()["protocol"],
+                "trainer": found.trainer,
+            }  # fmt: skip
+        text = json.dumps([settings[min(settings)]["trainer"], list(suite.train_seeds), dict(suite.protocol)])
+        return {
+            "name": "training",
+            "space": "nasbench201",
+            "checksum": hashlib.sha256(text.encode()).hexdigest(),
+            "rows": "classes",
+            "attributes": {"source": "trained afresh", "trainer": found.trainer, "device": found.device},
+            "noise": {},
+            "trainings": settings,
+        }

@@ -1,0 +1,244 @@
+"""Many networks at once: worker processes with one thread each, results as they finish.
+
+A network's curves depend on (cell, seed, task, protocol, trainer) alone, so they are the same bytes whatever
+the number of processes. The arrays are sent once to each worker. Stacking networks in one torch tensor does
+not pay on a CPU (0.5 to 1.5x was measured), one network per core does.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import threading
+import time
+from collections import deque
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass
+from importlib.metadata import version
+from multiprocessing import get_context, parent_process
+
+from ..errors import NasbenchError
+from . import native
+from .protocol import Protocol
+from .result import KILLED, OUT_OF_MEMORY, Arrays, History, failed_history
+
+logger = logging.getLogger(__name__)
+
+TRAINERS = ("auto", "native", "plain")
+
+Job = tuple[tuple[int, ...], int]
+"""(cell, seed)."""
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A finished job: its place in the list of jobs, the job, and its curves."""
+
+    index: int
+    cell: tuple[int, ...]
+    seed: int
+    curves: History
+
+
+def trainer_name(protocol: Protocol, device: str = "cpu", trainer: str = "auto") -> str:
+    """Which trainer runs: `native` or `plain`. Raises NasbenchError where `native` is asked for and not
+    possible."""
+    if trainer not in TRAINERS:
+        raise NasbenchError(f"trainer = {trainer!r}: choose one of {', '.join(TRAINERS)}.")
+    possible = device == "cpu" and trainer != "plain" and native.supports(protocol)
+    if trainer == "native" and not possible:
+        raise NasbenchError(
+            f"The native step cannot train this here (device {device!r}, {protocol.channels} channels, "
+            f"batches of {protocol.batch_size}): it needs a C++ compiler, the CPU, channels in fours and "
+            "batches in sixteens."
+        )
+    return "native" if possible else "plain"
+
+
+def choose_device(device: str, protocol: Protocol, trainer: str = "auto") -> str:
+    """The device that `auto` stands for: the CPU where the native step takes the protocol, else CUDA if there is one.
+
+    Other devices are checked; NasbenchError where this machine has no such device.
+    """
+    if device == "auto" and trainer_name(protocol, "cpu", trainer) == "native":
+        return "cpu"
+    if device == "cpu":
+        return device
+    import torch
+
+    from .plain import check_device
+
+    if device == "auto":
+        return "cuda" if torch.cuda.is_available() else "cpu"
+    check_device(device)
+    return device
+
+
+def trainer_version(protocol: Protocol, device: str = "cpu", trainer: str = "auto") -> str:
+    """The trainer to the bit, for the record: two that are equal, on one kind of processor, agree exactly.
+
+    E.g. `native step-3f0c...` (a hash of source, compiler, flags and processor) or `plain torch 2.13.0+cpu`.
+    """
+    name = trainer_name(protocol, device, trainer)
+    if name == "native":
+        return f"{name} {native.build_name()}"
+    return f"{name} torch {version('torch')}" + ("" if device == "cpu" else f" on {device}")
+
+
+def train(
+    cell: Sequence[int],
+    seed: int,
+    arrays: Arrays,
+    protocol: Protocol,
+    device: str = "cpu",
+    trainer: str = "auto",
+    until: int | None = None,
+) -> History:
+    """Train one cell in this process and return its curves; see trainer_name for the trainer.
+
+    Args:
+        until: stop after so many of the protocol's epochs; the curves are then the first part of the whole ones, bit
+            for bit, and no longer.
+    """
+    if trainer_name(protocol, device, trainer) == "native":
+        return native.train_native(cell, seed, arrays, protocol, until)
+    from .plain import train_plain
+
+    return train_plain(cell, seed, arrays, protocol, device, until)
+
+
+def train_safely(
+    cell: Sequence[int],
+    seed: int,
+    arrays: Arrays,
+    protocol: Protocol,
+    device: str = "cpu",
+    trainer: str = "auto",
+    until: int | None = None,
+) -> History:
+    """As `train`, but a training that finds no memory comes back as a status with the seconds it used."""
+    start = time.perf_counter()
+    try:
+        return train(cell, seed, arrays, protocol, device, trainer, until)
+    except Exception as error:  # torch raises its own RuntimeErrors for a full memory
+        full = ("out of memory", "can't allocate memory")
+        if isinstance(error, MemoryError) or any(words in str(error) for words in full):
+            return failed_history(OUT_OF_MEMORY, until or protocol.epochs, time.perf_counter() - start)
+        raise
+
+
+class _Worker:
+    arrays: Arrays
+    protocol: Protocol
+    device: str
+    trainer: str
+
+
+def _follow_parent() -> None:
+    """End with the parent: a worker whose parent was killed would train on, and then wait for ever."""
+    parent = parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)
+
+
+def _start(arrays: Arrays, protocol: Protocol, device: str, trainer: str) -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches every process: the parent ends its workers
+    threading.Thread(target=_follow_parent, daemon=True).start()
+    _Worker.arrays, _Worker.protocol, _Worker.device, _Worker.trainer = arrays, protocol, device, trainer
+    if trainer == "plain":
+        import torch
+
+        torch.set_num_threads(1)
+
+
+def _work(job: Job) -> History:
+    return train_safely(*job, _Worker.arrays, _Worker.protocol, _Worker.device, _Worker.trainer)
+
+
+_job_function = _work  # a name of its own, so that a test can make workers fail
+
+
+def train_many(
+    jobs: Iterable[Job],
+    arrays: Arrays,
+    protocol: Protocol,
+    device: str = "cpu",
+    processes: int = 1,
+    trainer: str = "auto",
+) -> Iterator[Trained]:
+    """Train every job and yield each result as it finishes, in no fixed order.
+
+    Workers are started afresh, so a script that calls this needs `if __name__ == "__main__":`. Trainings that diverge
+    or run out of memory come back with a status; where a worker is killed, the jobs in flight are tried again one by
+    one, and what kills its worker then as well comes back as `killed`.
+
+    Args:
+        jobs: may be a generator: it is read only a few jobs ahead.
+        processes: worker processes, at least 1; even one is a process of its own, so that torch's thread count here
+            is left alone.
+    """
+    if processes < 1:
+        raise NasbenchError(f"processes = {processes}: at least one is needed.")
+    protocol.steps(len(arrays.y_train))
+    chosen = trainer_name(protocol, device, trainer)
+    if device != "cpu":
+        from .plain import check_device
+
+        check_device(device)
+    logger.info("Training with the %s trainer in %d processes.", chosen, processes)
+    return _train_many(enumerate(jobs), (arrays, protocol, device, chosen), processes)
+
+
+def _train_many(
+    jobs: Iterator[tuple[int, Job]], setting: tuple[Arrays, Protocol, str, str], processes: int
+) -> Iterator[Trained]:
+    running: dict[Future[History], tuple[int, Job, float]] = {}
+    suspects: deque[tuple[int, Job]] = deque()  # were in flight when a worker was killed; each is tried alone
+    pool: ProcessPoolExecutor | None = None
+    try:
+        while True:
+            if pool is None:
+                # Not forked: torch's threads and CUDA do not survive it.
+                pool = ProcessPoolExecutor(processes, get_context("spawn"), _start, setting)
+            alone, broken = bool(suspects), False
+            while len(running) < (1 if alone else 2 * processes):
+                following = suspects.popleft() if alone else next(jobs, None)
+                if following is None:
+                    break
+                try:
+                    running[pool.submit(_job_function, following[1])] = (*following, time.perf_counter())
+                except BrokenProcessPool:
+                    suspects.append(following)
+                    broken = True
+                    break
+            if not running and not broken:
+                pool.shutdown(wait=True)
+                pool = None
+                return
+            done, _ = wait(running, return_when=FIRST_COMPLETED)
+            for future in sorted(done, key=lambda one: running[one][0]):
+                index, (cell, seed), start = running.pop(future)
+                try:
+                    curves = future.result()
+                except BrokenProcessPool:
+                    broken = True
+                    if not alone:
+                        suspects.append((index, (cell, seed)))
+                        continue
+                    curves = failed_history(KILLED, setting[1].epochs, time.perf_counter() - start)
+                yield Trained(index, tuple(cell), seed, curves)
+            if broken:
+                logger.warning("A worker process was killed; its trainings are tried again one by one.")
+                suspects.extend((index, job) for index, job, _ in running.values())
+                running.clear()
+                pool.shutdown(wait=True, cancel_futures=True)
+                pool = None
+    finally:
+        if pool is not None:  # broken off: what is in flight is given up
+            for process in list((pool._processes or {}).values()):
+                process.terminate()
+            pool.shutdown(wait=True, cancel_futures=True)
