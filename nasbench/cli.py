@@ -138,6 +138,13 @@ def _table_parser(parser: argparse.ArgumentParser) -> None:
     add.add_argument("out", type=Path)
     add.add_argument("--task", help="one task only")
     add.set_defaults(command=_table_export)
+
+    add = commands.add_parser("draw", help="draw one task: accuracies, curves, seed noise, best cells")
+    add.add_argument("table")
+    add.add_argument("out", type=Path, help="a .png or .svg file")
+    add.add_argument("--task", help="default: the table's first")
+    add.add_argument("--schedule", type=int, help="length of the training schedule (default: the longest)")
+    add.set_defaults(command=_table_draw)
     training.table_parsers(commands)
 
 
@@ -305,6 +312,15 @@ def _epochs(text: str) -> str | list[int]:
     if not all(part.isdecimal() for part in names(text)):
         raise NasbenchError(f"epochs to keep are all, final or numbers separated by commas, not {text!r}.")
     return [int(part) for part in names(text)]
+
+
+def _table_draw(options: argparse.Namespace) -> None:
+    from reports.portrait import draw_table
+
+    from .tables import open_table
+
+    table = open_table(options.table)
+    print(f"drawn to {draw_table(table, options.task or table.tasks[0], options.out, options.schedule)}")
 
 
 def _table_export(options: argparse.Namespace) -> None:

@@ -23,7 +23,7 @@ def test_every_strategy_and_table_is_in_the_catalogues():
 
 def test_the_python_examples_run(tmp_path):
     examples = re.findall(r"```python\n(.*?)```", TEXT, re.DOTALL)
-    assert len(examples) == 2
+    assert len(examples) == 3
     for example in examples:
         done = subprocess.run(
             [sys.executable, "-c", example.replace("seeds=20", "seeds=2")],
