@@ -33,16 +33,16 @@ def draw_table(table: Table, task: str, path: Path, schedule: int | None = None)
     curves = table.curves(task, schedule)
     with styled():
         figure = Figure(figsize=(9.6, 5.6))
-        upper, lower = figure.add_gridspec(
+        grid = figure.add_gridspec(
             2, 1, height_ratios=(1.25, 1), hspace=0.45, left=0.07, right=0.98, top=0.87, bottom=0.03
         )
-        panels = upper.subgridspec(1, 3, wspace=0.28).subplots()
+        panels = grid[0].subgridspec(1, 3, wspace=0.28).subplots()
         _distribution(panels[0], curves)
         _learning(panels[1], curves)
         _seeds(panels[2], curves)
         mean = curves.mean("val_acc")
         best = np.argsort(-np.where(np.isnan(mean), -np.inf, mean), kind="stable")[:CELLS]
-        for ax, row in zip(lower.subgridspec(1, CELLS).subplots(), best.tolist(), strict=False):
+        for ax, row in zip(grid[1].subgridspec(1, CELLS).subplots(), best.tolist(), strict=False):
             number = int(table.cells[row])
             table.space.draw(table.space.cell(number), ax)
             ax.set_title(f"cell {number}: {mean[row]:.2f} %", fontsize=9)
