@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from matplotlib.figure import Figure
@@ -36,13 +36,14 @@ def draw_table(table: Table, task: str, path: Path, schedule: int | None = None)
         grid = figure.add_gridspec(
             2, 1, height_ratios=(1.25, 1), hspace=0.45, left=0.07, right=0.98, top=0.87, bottom=0.03
         )
-        panels = grid[0].subgridspec(1, 3, wspace=0.28).subplots()
+        panels: Any = grid[0].subgridspec(1, 3, wspace=0.28).subplots()
         _distribution(panels[0], curves)
         _learning(panels[1], curves)
         _seeds(panels[2], curves)
         mean = curves.mean("val_acc")
         best = np.argsort(-np.where(np.isnan(mean), -np.inf, mean), kind="stable")[:CELLS]
-        for ax, row in zip(grid[1].subgridspec(1, CELLS).subplots(), best.tolist(), strict=False):
+        drawings: Any = grid[1].subgridspec(1, CELLS).subplots()
+        for ax, row in zip(drawings, best.tolist(), strict=False):
             number = int(table.cells[row])
             table.space.draw(table.space.cell(number), ax)
             ax.set_title(f"cell {number}: {mean[row]:.2f} %", fontsize=9)
