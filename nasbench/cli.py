@@ -131,6 +131,7 @@ def _table_parser(parser: argparse.ArgumentParser) -> None:
     add.add_argument("out", type=Path, help="the .h5 file to write")
     add.add_argument("--kind", help="what the source is; guessed if not given")
     add.add_argument("--epochs", help="epochs to keep of full curves: all, final, or numbers separated by commas")
+    add.add_argument("--space", help="cell space of a .csv or .npz that does not name it")
     add.set_defaults(command=_table_import)
 
     add = commands.add_parser("export", help="write a table as .csv or .npz")
@@ -157,7 +158,9 @@ def _compare(options: argparse.Namespace) -> None:
     suite = Suite.load(options.suite)
     names = list(strategies.CATALOGUE) if options.strategies == ["all"] else options.strategies
     chosen = strategies.select(names or suite.strategies)
+    own = (options.tasks, options.strategies, options.budget, options.table, options.mode)
     suite = suite.replace(
+        title="" if any(option is not None for option in own) else None,
         tasks=options.tasks,
         strategies=list(chosen),
         seeds=options.seeds,
@@ -169,9 +172,17 @@ def _compare(options: argparse.Namespace) -> None:
         mode=options.mode,
         **training.suite_changes(options),
     )
+    if suite.mode == "table" and not suite.table:
+        raise NasbenchError(
+            f"the suite {suite.name!r} needs a table that is not shipped; give it with --table, made by "
+            "`nasbench table import` from the official release."
+        )
     table = open_table(suite.table) if suite.mode == "table" else None
     if table is not None and options.keep is not None:
         raise NasbenchError("--keep keeps trainings, and mode 'table' does none; add --mode train.")
+    if table is not None and (share := float((table.row_of_cell >= 0).mean())) < 1:
+        print(f"nasbench: {table.name} has results for {share:.1%} of the space; other cells are answered as missing.",
+              file=sys.stderr)  # fmt: skip
     folder = options.out or Path("results") / suite.name
     with Progress(suite.name) as progress:
         catalogue = {**strategies.CATALOGUE, **chosen}
@@ -197,8 +208,15 @@ def _summarise(results: Results) -> None:
         [name, *("-" if v != v else f"[bold]{v:.3f}[/]" if v == best[task] else f"{v:.3f}" for task, v in line.items())]
         for name, line in means.iterrows()
     ]
-    title = f"{suite.title or suite.name}: mean validation {what} (%) after {suite.budget}, {suite.seeds} seeds"
-    show(title, ["strategy", *suite.tasks], lines)
+    seeds = "1 seed" if suite.seeds == 1 else f"{suite.seeds} seeds"
+    show(
+        f"{suite.title or suite.name}: mean validation {what} (%) after {suite.budget}, {seeds}",
+        ["strategy", *suite.tasks],
+        lines,
+    )
+    without = int(runs["best_val"].isna().sum())
+    if without:
+        print(f"{without} of {len(runs)} runs found no cell with a result and are left out of these means.")
 
 
 def _report(options: argparse.Namespace) -> None:
@@ -277,8 +295,11 @@ def _table_info(options: argparse.Namespace) -> None:
             resolution = "-" if found is None else f"{found.resolution:.2f}"
             epochs = f"{len(curves.epochs)} of {schedule}" if len(curves.epochs) > 1 else str(schedule)
             mean = curves.mean("val_acc")
-            levels = " / ".join(f"{v:.2f}" for v in np.nanpercentile(mean, [0, 10, 50, 90, 99, 100]))
-            best = int(table.cells[np.nanargmax(mean)])
+            known = mean[~np.isnan(mean)]
+            levels = (
+                " / ".join(f"{v:.2f}" for v in np.percentile(known, [0, 10, 50, 90, 99, 100])) if len(known) else "-"
+            )
+            best = int(table.cells[np.nanargmax(mean)]) if len(known) else "-"
             lines.append([task, epochs, len(curves.seeds), share, levels, best, tau, resolution])
             arrays[", ".join(curves.arrays)] = None
     columns = ["task", "epochs", "seeds", "rows trained", "val_acc: min / 10 % / 50 % / 90 % / 99 % / max", "best cell"]
@@ -302,6 +323,8 @@ def _table_import(options: argparse.Namespace) -> None:
     from .tables.importers import import_table
 
     extra = {} if options.epochs is None else {"epochs": _epochs(options.epochs)}
+    if options.space is not None:
+        extra["space"] = options.space
     table = import_table(options.kind, None if options.source == "-" else options.source, **extra)
     print(f"{table!r} written to {table.save(options.out)}")
 
@@ -309,7 +332,7 @@ def _table_import(options: argparse.Namespace) -> None:
 def _epochs(text: str) -> str | list[int]:
     if text in ("all", "final"):
         return text
-    if not all(part.isdecimal() for part in names(text)):
+    if not names(text) or not all(part.isdecimal() for part in names(text)):
         raise NasbenchError(f"epochs to keep are all, final or numbers separated by commas, not {text!r}.")
     return [int(part) for part in names(text)]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import importlib
 import importlib.util
 import sys
@@ -12,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from nasbench.errors import NasbenchError, unknown
+from nasbench.errors import NasbenchError, first_line, unknown
 from nasbench.runs.strategy import Factory, Problem, Strategy
 
 
@@ -94,11 +95,15 @@ def select(names: Iterable[str]) -> dict[str, Factory]:
         if ":" in name:
             own = OwnFile(*name.rsplit(":", 1))
             own.load()
-            chosen[own.name] = own
+            name = own.name
+            factory: Factory = own
         elif name in CATALOGUE:
-            chosen[name] = CATALOGUE[name]
+            factory = CATALOGUE[name]
         else:
             raise unknown("strategy", name, CATALOGUE)
+        if name in chosen or (name in CATALOGUE and factory is not CATALOGUE[name]):
+            raise NasbenchError(f"two strategies go by the name {name!r}; rename the class of one.")
+        chosen[name] = factory
     return chosen
 
 
@@ -113,9 +118,10 @@ class OwnFile:
     def load(self) -> Any:
         """The class; NasbenchError if the file or the class is not there or the file cannot be imported."""
         path = Path(self.path).resolve()
-        module = f"nasbench_own_{path.stem}"
         if not path.is_file():
             raise NasbenchError(f"there is no file {self.path} with a strategy {self.name!r}.")
+        digest = hashlib.sha256(str(path).encode("utf-8", "surrogateescape") + path.read_bytes()).hexdigest()
+        module = f"nasbench_own_{path.stem}_{digest[:16]}"
         if module not in sys.modules:
             spec = importlib.util.spec_from_file_location(module, path)
             if spec is None or spec.loader is None:
@@ -124,9 +130,9 @@ class OwnFile:
             sys.modules[module] = found
             try:
                 spec.loader.exec_module(found)
-            except Exception as error:
+            except (Exception, SystemExit) as error:
                 del sys.modules[module]
-                raise NasbenchError(f"{self.path} cannot be imported: {type(error).__name__}: {error}.") from error
+                raise NasbenchError(f"{self.path} cannot be imported: {first_line(error)}.") from error
         if not hasattr(sys.modules[module], self.name):
             raise NasbenchError(f"{self.path} has no class {self.name!r}.")
         return getattr(sys.modules[module], self.name)

@@ -30,7 +30,8 @@ class Reinforce:
     """One categorical distribution per decision of the space, trained by the score-function gradient.
 
     Rewards are accuracies as fractions; a failed training is rewarded with 0. A cell that was asked for before is drawn
-    again: its reward is known, and learning from it once more would only make the policy collapse onto it.
+    again: its reward is known, and learning from it once more would only make the policy collapse onto it. A policy
+    that has collapsed after some hundreds of evaluations goes on with uniform draws, at many draws a trial.
     """
 
     def __init__(self, problem: Problem, rng: np.random.Generator, settings: Settings = Settings()) -> None:
@@ -42,6 +43,7 @@ class Reinforce:
         self._updates, self._rewards = 0, 0.0
         self._probabilities = _softmax(self._logits)
         self._asked: set[Cell] = set()
+        self._uniform: set[Cell] = set()
 
     def ask(self) -> Trial:
         cumulative = np.cumsum(self._probabilities, axis=1)
@@ -54,10 +56,13 @@ class Reinforce:
                 break
         else:
             cell = self._space.sample(self._rng)
+            self._uniform.add(cell)
         self._asked.add(cell)
         return Trial(cell, self._full)
 
     def tell(self, trial: Trial, outcome: Outcome) -> None:
+        if trial.cell in self._uniform:
+            return  # not drawn from the policy, so no estimate of its gradient
         settings = self._settings
         reward = outcome.val_acc / 100 if outcome.status is Status.OK else 0.0
         self._rewards = settings.momentum * self._rewards + (1 - settings.momentum) * reward

@@ -88,7 +88,7 @@ def test_query_and_table_commands(capsys, tmp_path):
         (["compar"], "invalid choice"),
         (["compare", "--observe", "max"], "unknown way to observe"),
         (["compare", "--jobs", "0"], "at least one process"),
-        (["compare", "nasbench201-paper"], "there is no table file"),
+        (["compare", "nasbench201-paper"], "give it with --table"),
         (["query", "nasbench201", "nonsense"], "is not a cell of nasbench201"),
         (["query", "nasbench201", "15625"], "there is no cell 15625"),
         (["query", "nasbench201", CELL, "--task", "svhn"], "unknown task"),

@@ -7,17 +7,20 @@ import datetime
 import functools
 import hashlib
 import importlib.metadata
+import importlib.util
+import inspect
 import json
 import os
 import platform
 import shlex
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
 from typing import Any
 
 from ..benchmarks import Benchmark
-from ..errors import NasbenchError, unknown
+from ..errors import NasbenchError, first_line, unknown
 from ..tables import Table, open_table
 from .budget import Budget
 from .results import Results
@@ -110,14 +113,24 @@ def _choose(names: Iterable[str], strategies: Mapping[str, Factory]) -> dict[str
 def describe(factory: Factory) -> dict[str, Any]:
     """What a strategy is, as JSON: enough to notice that another one goes by the same name."""
     if dataclasses.is_dataclass(factory) and not isinstance(factory, type):
-        fields = dataclasses.asdict(factory)
-        if "path" in fields:
-            fields["sha256"] = hashlib.sha256(Path(fields["path"]).read_bytes()).hexdigest()
-        return fields
+        return {**dataclasses.asdict(factory), "sha256": _source_digest(factory)}
     if isinstance(factory, functools.partial):
-        return {"where": describe(factory.func)["where"], "settings": repr(factory.keywords)}
+        return {**describe(factory.func), "settings": repr(factory.keywords)}
     where = f"{getattr(factory, '__module__', '')}:{getattr(factory, '__qualname__', repr(factory))}"
-    return {"where": where, "family": getattr(factory, "family", "own")}
+    return {"where": where, "family": getattr(factory, "family", "own"), "sha256": _source_digest(factory)}
+
+
+def _source_digest(factory: Any) -> str:
+    """SHA-256 of the source that a strategy comes from; "" where none can be read, as in an interpreter."""
+    path, where = getattr(factory, "path", None), getattr(factory, "where", None)
+    try:
+        if where:
+            found = importlib.util.find_spec(where.partition(":")[0])
+            path = found.origin if found else None
+        source = Path(path).read_bytes() if path else inspect.getsource(factory).encode()
+    except (OSError, TypeError, ImportError, ValueError):
+        return ""
+    return hashlib.sha256(source).hexdigest()
 
 
 def _claim(folder: Path, suite: Suite, source: Source, chosen: Mapping[str, Factory]) -> dict[str, Any]:
@@ -184,9 +197,15 @@ def _work_in_parallel(
     import joblib
 
     parallel = joblib.Parallel(n_jobs=jobs, return_as="generator_unordered", batch_size=1)
-    yield from parallel(
-        joblib.delayed(_work)(folder, suite, source, chosen[chunk[0].strategy], chunk) for chunk in chunks
-    )
+    try:
+        yield from parallel(
+            joblib.delayed(_work)(folder, suite, source, chosen[chunk[0].strategy], chunk) for chunk in chunks
+        )
+    except BrokenProcessPool:  # joblib's TerminatedWorkerError is one
+        raise NasbenchError(
+            "a worker process died, killed by the system or by a strategy; the runs that finished are kept, and the "
+            "same command goes on from there."
+        ) from None
 
 
 _benchmarks: dict[tuple, Benchmark] = {}
@@ -205,14 +224,14 @@ def _work(
             result = run(
                 factory, benchmark, budget, key.seed, key.strategy, suite.observe, suite.workers, suite.charge_overhead
             )
-        except NasbenchError:
-            raise
-        except Exception as error:
+            text = encode_run(result, key, benchmark.space, benchmark.best)
+        except (Exception, SystemExit) as error:
+            reason = str(error).rstrip(".") if isinstance(error, NasbenchError) else first_line(error)
             raise NasbenchError(
-                f"strategy {key.strategy!r} failed on {key.task}, seed {key.seed}: {type(error).__name__}: {error}; "
+                f"strategy {key.strategy!r} failed on {key.task}, seed {key.seed}: {reason}; "
                 "the runs that finished are kept."
             ) from error
-        write_atomically(run_path(folder, key), encode_run(result, key, benchmark.space, benchmark.best))
+        write_atomically(run_path(folder, key), text)
         timings.append((*key, result.overhead_seconds))
         getattr(benchmark, "flush", _nothing)()
     return timings
@@ -225,13 +244,18 @@ def _nothing() -> None:
 def _record_provenance(folder: Path, jobs: int) -> None:
     """Write how and with what this was last run; facts of the machine stay out of the other files."""
     provenance = {
-        "command": shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]]),
+        "command": printable(shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]])),
         "date": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         "jobs": jobs,
         "platform": f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores",
         "versions": {"python": platform.python_version(), **{n: _version(n) for n in ("nasbench", "numpy", "h5py")}},
     }
     write_atomically(folder / "provenance.json", json.dumps(provenance, indent=1) + "\n")
+
+
+def printable(text: str) -> str:
+    """Text that can be written as UTF-8 whatever bytes a path or an argument held."""
+    return text.encode("utf-8", "backslashreplace").decode()
 
 
 def _version(package: str) -> str:

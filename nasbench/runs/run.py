@@ -13,7 +13,7 @@ import zlib
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from math import isnan
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -24,6 +24,8 @@ from .budget import Budget, Kind, Ledger
 from .strategy import Factory, Problem, Strategy
 
 OBSERVE = ("mean", "seed")
+UNKNOWN = Outcome(math.nan, Cost(0.0, 0.0, 0.0, 0.0), Status.MISSING)
+"""The answer to a trial without a result, or whose cost in the budget's currency is unknown."""
 STALL = 1000
 """A run that asks this many known trials in a row ends as `stalled` (charging rule 3)."""
 
@@ -54,8 +56,10 @@ class Run:
     """What one run did.
 
     Attributes:
-        status: `budget` (spent), `finished` (the strategy had nothing left to ask) or `stalled` (only repeats).
+        status: `budget` (spent), `finished` (the strategy had nothing left to ask), `stalled` (1,000 known trials in a
+            row) or `missing` (the same, most of them without results).
         repeats: trials that were answered from memory at no cost.
+        missing: trials that the benchmark has no result or no price for; they cost nothing.
         overhead_seconds: measured time in ask and tell; not part of the trace.
     """
 
@@ -65,6 +69,7 @@ class Run:
     incumbents: list[Incumbent] = field(default_factory=list)
     ledger: Ledger = field(init=False)
     repeats: int = 0
+    missing: int = 0
     overhead_seconds: float = 0.0
 
     def __post_init__(self) -> None:
@@ -72,7 +77,12 @@ class Run:
 
 
 def generator(seed: int, *names: str) -> np.random.Generator:
-    """The random generator that belongs to a seed and any names, independent of all others."""
+    """The random generator that belongs to a seed and any names, independent of all others.
+
+    NasbenchError for a seed that is not a whole number of at least 0.
+    """
+    if not isinstance(seed, int) or seed < 0:
+        raise NasbenchError(f"a run's seed is a whole number of at least 0, not {seed!r}.")
     return np.random.default_rng([seed, *(zlib.crc32(name.encode()) for name in names)])
 
 
@@ -106,6 +116,10 @@ def run(
         charge_overhead: add the measured seconds of ask and tell to the ledger; the run is then not reproducible.
     """
     check_budget(benchmark, budget)
+    if charge_overhead and budget.unit != "s":
+        raise NasbenchError(
+            f"overhead is measured in seconds and can be charged to a budget in s only, not to {budget}."
+        )
     if observe not in OBSERVE:
         raise unknown("way to observe", observe, OBSERVE)
     if workers < 1:
@@ -121,10 +135,11 @@ def run(
 def _seed_of_cell(benchmark: Benchmark, seed: int) -> Callable[[Cell], int | None]:
     """Draws a training seed per cell; two strategies under one run seed see the same noise."""
     uniform = generator(seed, benchmark.task, "observed seed").random(len(benchmark.space))
+    number: Callable[[Cell], Any] = benchmark.identity or benchmark.space.index
 
     def draw(cell: Cell) -> int | None:
         labels = benchmark.seeds(cell)
-        return labels[int(uniform[benchmark.space.index(cell)] * len(labels))] if labels else None
+        return labels[int(uniform[number(cell)] * len(labels))] if labels else None
 
     return draw
 
@@ -132,8 +147,8 @@ def _seed_of_cell(benchmark: Benchmark, seed: int) -> Callable[[Cell], int | Non
 class _Runner:
     """The loop of one run and what it remembers.
 
-    `known` holds outcomes by what was trained, `landing` when each training in flight will finish, `paid` how far
-    each resumable curve was paid for.
+    `known` holds outcomes by what was trained, `landing` when each training in flight will finish, `paid` up to which
+    epoch each resumable curve was paid for, at which cost, and when that training finishes.
     """
 
     def __init__(
@@ -143,7 +158,7 @@ class _Runner:
         self.simple = benchmark.identity is None and draw is None
         self.known: dict[tuple, Outcome] = {}
         self.landing: dict[tuple, float] = {}
-        self.paid: dict[tuple, tuple[int, Cost]] = {}
+        self.paid: dict[tuple, tuple[int, Cost, float]] = {}
         self.best: tuple[int, float] = (0, -math.inf)
         self.flying: list[tuple[float, int, Trial, tuple, Outcome]] = []
 
@@ -152,6 +167,8 @@ class _Runner:
         run, ledger, known, flying, landing = self.run, self.run.ledger, self.known, self.flying, self.landing
         ask, tell, evaluate = self.strategy.ask, self.strategy.tell, self.benchmark.evaluate
         resumable, simple, timer = self.benchmark.resumable, self.simple, time.perf_counter
+        currency = run.budget.column
+        unit = 0 if getattr(self.benchmark, "has_seconds", True) else 1
         clock = thinking = charged = 0.0
         order = in_a_row = 0
         asking = ledger.affordable
@@ -168,20 +185,24 @@ class _Runner:
                     outcome = known.get(key)
                     if outcome is None:
                         (outcome,) = evaluate((trial if simple else trial._replace(seed=key[2]),))
+                        cost, start, ready = outcome.cost, clock, landing.get(key)
+                        if resumable and ready is None:
+                            cost, start, ready = self.resume(key, cost, clock)
                         order += 1
-                        if key in landing:  # another worker trains it: wait for that one, at no cost
-                            heapq.heappush(flying, (landing[key], order, trial, (), outcome))
+                        if ready is not None and ready > clock:  # trained by another worker: wait for that one
+                            heapq.heappush(flying, (ready, order, trial, (), outcome))
                             run.repeats += 1
                             continue
-                        if outcome.status is not Status.MISSING and not (resumable and self.is_paid(key)):
-                            cost = self.deducted(key, outcome.cost) if resumable else outcome.cost
+                        if ready is None and outcome.status is not Status.MISSING and not isnan(cost[currency]):
                             if not ledger.fits(cost):
                                 asking = False  # charging rule 7; what is in flight may still finish
                                 continue
                             ledger.charge(Kind.TRAINING, cost)
                             in_a_row = 0
                             asking = ledger.affordable
-                            finish = clock + (cost[1] if isnan(cost[0]) else cost[0])
+                            finish = start + (0.0 if isnan(cost[unit]) else cost[unit])
+                            if resumable:
+                                self.paid[key[0], key[2]] = (key[1], outcome.cost, finish)
                             if workers > 1:
                                 landing[key] = finish
                                 heapq.heappush(flying, (finish, order, trial, key, outcome))
@@ -192,8 +213,11 @@ class _Runner:
                             tell(trial, outcome)
                             thinking += timer() - began
                             continue
-                        known[key] = outcome
-                    run.repeats += 1
+                        known[key] = outcome = outcome if ready is not None else UNKNOWN
+                    if outcome.status is Status.MISSING:
+                        run.missing += 1
+                    else:
+                        run.repeats += 1
                     in_a_row += 1
                     asking = in_a_row < STALL
                     began = timer()
@@ -204,7 +228,8 @@ class _Runner:
                     run.status = "finished"
                     break
             if not flying:
-                run.status = "stalled" if in_a_row >= STALL else "budget"
+                if in_a_row >= STALL:
+                    run.status = "missing" if run.missing > run.repeats else "stalled"
                 break
             clock, _, trial, key, outcome = heapq.heappop(flying)
             if key:
@@ -220,8 +245,6 @@ class _Runner:
         """Enter a finished training into the memory and the trace, and see whether it is the new incumbent."""
         run = self.run
         self.known[key] = outcome
-        if self.benchmark.resumable:
-            self.paid[key[0], key[2]] = (key[1], outcome.cost)
         run.steps.append(Step(trial, key[2], outcome, run.ledger.spent, clock))
         if outcome.status is Status.OK and (trial.epochs, outcome.val_acc) > self.best:
             self.best = (trial.epochs, outcome.val_acc)
@@ -233,11 +256,16 @@ class _Runner:
         seed = self.draw(trial.cell) if self.draw is not None and trial.seed is None else trial.seed
         return (trial.cell if identity is None else identity(trial.cell), trial.epochs, seed)
 
-    def is_paid(self, key: tuple) -> bool:
-        """Whether the trial is a point on a curve that was paid for to a later epoch (charging rule 5)."""
-        return (key[0], key[2]) in self.paid and self.paid[key[0], key[2]][0] >= key[1]
+    def resume(self, key: tuple, cost: Cost, clock: float) -> tuple[Cost, float, float | None]:
+        """What more epochs of a curve cost, when they can start, and when they are there if they are paid already.
 
-    def deducted(self, key: tuple, cost: Cost) -> Cost:
-        """The cost less what was paid for the same curve up to an earlier epoch (charging rule 5)."""
-        before = self.paid[key[0], key[2]][1] if (key[0], key[2]) in self.paid else None
-        return cost if before is None else Cost(*(max(0.0, a - b) for a, b in zip(cost, before, strict=True)))
+        A trial on a curve that was paid for to a later epoch is free (charging rule 5) and known once that training
+        has finished; a longer one costs the difference and starts where the former ends.
+        """
+        if (key[0], key[2]) not in self.paid:
+            return cost, clock, None
+        epochs, before, finish = self.paid[key[0], key[2]]
+        if epochs >= key[1]:
+            return cost, clock, finish
+        rest = Cost(*(max(0.0, a - b) for a, b in zip(cost, before, strict=True)))
+        return rest, max(clock, finish), None

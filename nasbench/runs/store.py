@@ -22,6 +22,7 @@ from ..files import replacing
 from ..records import Score
 from ..spaces import Space
 from .run import Run
+from .suite import Suite
 
 FORMAT = 1
 COLUMNS = (
@@ -62,12 +63,13 @@ def encode_run(run: Run, key: RunKey, space: Space, best: Score) -> str:
         **key._asdict(),
         "status": run.status,
         "repeats": run.repeats,
+        "missing": run.missing,
         "spent": run.ledger.spent,
         "best": {"val_acc": _number(best.val_acc), "test_acc": _number(best.test_acc)},
         "steps": {
             "cell": [space.index(cell) for cell in cells],
-            "epochs": list(epochs),
-            "train_seed": [step.seed for step in run.steps],
+            "epochs": [int(e) for e in epochs],
+            "train_seed": [None if step.seed is None else int(step.seed) for step in run.steps],
             "status": [int(step.outcome.status) for step in run.steps],
             "val_acc": [_number(step.outcome.val_acc) for step in run.steps],
             "spent": [step.spent for step in run.steps],
@@ -95,8 +97,28 @@ def read_run(folder: Path, key: RunKey) -> dict[str, Any] | None:
         document = json.loads(run_path(folder, key).read_bytes())
     except (OSError, ValueError):
         return None
-    same = isinstance(document, dict) and document.get("format") == FORMAT
-    return document if same and RunKey(document["task"], document["strategy"], document["seed"]) == key else None
+    return document if _is_whole(document, key) else None
+
+
+_COLUMNS = {
+    "steps": ("cell", "epochs", "train_seed", "status", "val_acc", "spent", "clock"),
+    "incumbents": ("step", "val_acc", "test_acc"),
+    "ledger": ("kind", "seconds", "epochs", "flops", "evaluations"),
+}
+
+
+def _is_whole(document: Any, key: RunKey) -> bool:
+    """Whether a document has everything that a run's file has, in columns of equal length."""
+    try:
+        lengths = {group: {len(document[group][name]) for name in names} for group, names in _COLUMNS.items()}
+        numbers = [x for g, names in _COLUMNS.items() for n in names if n != "kind" for x in document[g][n]]
+        best = [document["best"]["val_acc"], document["best"]["test_acc"]]
+        values = [*numbers, *best, document["spent"], document["repeats"], document["missing"]]
+        right = all(x is None or isinstance(x, (int, float)) for x in values) and isinstance(document["status"], str)
+        identity = RunKey(document["task"], document["strategy"], document["seed"])
+        return right and document["format"] == FORMAT and identity == key and all(len(n) == 1 for n in lengths.values())
+    except (KeyError, TypeError):
+        return False
 
 
 def row(manifest: dict[str, Any], document: dict[str, Any]) -> tuple:
@@ -125,10 +147,21 @@ def read_manifest(folder: Path) -> dict[str, Any]:
     path = folder / "suite.json"
     try:
         manifest = json.loads(path.read_bytes())
-        if not isinstance(manifest, dict) or manifest["format"] != FORMAT:
+        Suite.from_fields(manifest["suite"])
+        table, texts = (
+            manifest["table"],
+            [manifest["currency"], manifest["table"]["name"], manifest["table"]["checksum"]],
+        )
+        records = [table["attributes"], table["noise"], *table["noise"].values(), *manifest["strategies"].values()]
+        right = all(isinstance(text, str) for text in texts) and all(isinstance(record, dict) for record in records)
+        if (
+            manifest["format"] != FORMAT
+            or not right
+            or set(manifest["suite"]["strategies"]) - set(manifest["strategies"])
+        ):
             raise ValueError
     except OSError:
         raise NasbenchError(f"{folder} holds no results: `nasbench compare --out {folder}` would make some.") from None
-    except (ValueError, KeyError):
+    except (ValueError, KeyError, TypeError, AttributeError):
         raise NasbenchError(f"{path} is damaged or was written by another release; use a new folder.") from None
     return manifest

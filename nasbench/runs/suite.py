@@ -24,13 +24,14 @@ from .run import OBSERVE
 MODES = ("table", "train")
 FOLDER = Path(__file__).parent / "suites"
 _TYPES: dict[str, tuple[type, ...]] = {
-    "tasks": (list, tuple),
-    "strategies": (list, tuple),
-    "seeds": (int,),
-    "budget": (str,),
-    "protocol": (dict,),
-    "train_seeds": (list, tuple),
+    **dict.fromkeys(("name", "budget", "table", "observe", "search_task", "mode", "title"), (str,)),
+    **dict.fromkeys(("tasks", "strategies", "notes", "train_seeds"), (list, tuple)),
+    **dict.fromkeys(("seeds", "workers", "score_schedule"), (int,)),
+    **dict.fromkeys(("protocol", "reference"), (Mapping,)),
+    "schedule": (int, str),
+    "charge_overhead": (bool,),
 }
+_ITEMS = {"tasks": str, "strategies": str, "notes": str, "train_seeds": int}
 
 
 @dataclass(frozen=True)
@@ -76,6 +77,7 @@ class Suite:
     notes: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
+        self._check_types()
         for name in ("tasks", "strategies", "notes", "train_seeds"):
             object.__setattr__(self, name, tuple(getattr(self, name)))
         for name in ("tasks", "strategies"):
@@ -87,7 +89,9 @@ class Suite:
             value = getattr(self, name)
             if not isinstance(value, int) or isinstance(value, bool) or value < 1:
                 raise NasbenchError(f"suite {self.name!r} needs a whole number, at least 1 for {name}, not {value!r}.")
-        Budget.parse(self.budget)
+        budget = Budget.parse(self.budget)
+        if self.charge_overhead and budget.unit != "s":
+            raise NasbenchError(f"overhead can be charged to a budget in seconds only, not to {self.budget!r}.")
         if self.observe not in OBSERVE:
             raise unknown("way to observe", self.observe, OBSERVE)
         if self.mode == "surrogate":
@@ -101,6 +105,25 @@ class Suite:
                 f"suite {self.name!r} sets schedule, score_schedule or search_task, which only tables have; "
                 "mode 'train' takes the epochs of its protocol."
             )
+
+    def _check_types(self) -> None:
+        for name, types in _TYPES.items():
+            value = getattr(self, name)
+            right = isinstance(value, types) and (isinstance(value, bool) <= (bool in types))
+            if not right or (name in _ITEMS and not all(type(item) is _ITEMS[name] for item in value)):
+                raise NasbenchError(f"the suite's entry {name!r} has the wrong type: {value!r}.")
+        if not self.name or self.name.startswith(".") or any(c in self.name for c in "/\\\0"):
+            raise NasbenchError(f"a suite needs a name that can be a folder's, not {self.name!r}.")
+        for strategy, tasks in self.reference.items():
+            if strategy not in self.strategies and self.strategies:
+                continue  # a part of the suite is run
+            pairs = tasks.values() if isinstance(tasks, Mapping) else [None]
+            for pair in pairs:
+                numbers = isinstance(pair, (list, tuple)) and all(isinstance(x, (int, float)) for x in pair)
+                if not numbers or len(pair) != 2:
+                    raise NasbenchError(
+                        f"the reference of {strategy!r} gives a mean and a standard deviation per task, not {tasks!r}."
+                    )
 
     @classmethod
     def load(cls, name_or_path: str | Path) -> Suite:
@@ -123,11 +146,9 @@ class Suite:
     def from_fields(cls, fields: Mapping[str, Any]) -> Suite:
         """From plain values; NasbenchError for an unknown or a missing one."""
         known = {f.name: f for f in dataclasses.fields(cls)}
-        for name, value in fields.items():
+        for name in fields:
             if name not in known:
                 raise unknown("entry of a suite", name, known)
-            if name in _TYPES and not isinstance(value, _TYPES[name]):
-                raise NasbenchError(f"the suite's entry {name!r} has the wrong type: {value!r}.")
         missing = [
             n
             for n, f in known.items()

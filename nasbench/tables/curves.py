@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -45,33 +46,52 @@ class Curves:
     attributes: Mapping[str, Any] = dataclasses.field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        epochs = tuple(int(e) for e in self.epochs)
+        if not isinstance(self.task, str) or not re.fullmatch(r"[^\s./\\\0][^/\\\0]*", self.task):
+            raise NasbenchError(f"a task needs a name that can be a folder's, not {self.task!r}.")
+        epochs = self._labels("epochs", self.epochs)
         object.__setattr__(self, "epochs", epochs)
         if "val_acc" not in self.arrays:
             raise NasbenchError(f"the results of {self.task!r} lack the array 'val_acc'.")
         seeds = self.seeds or range(_length(self.arrays["val_acc"], 1))
-        object.__setattr__(self, "seeds", tuple(int(s) for s in seeds))
+        object.__setattr__(self, "seeds", self._labels("seeds", seeds))
         if not epochs or epochs[0] < 1 or any(a >= b for a, b in itertools.pairwise(epochs)):
             raise NasbenchError(f"epochs of {self.task!r} must be positive and ascending, not {epochs}.")
         if len(set(self.seeds)) != len(self.seeds):
             raise NasbenchError(f"seeds of {self.task!r} must be distinct, not {self.seeds}.")
-        if not self.task or "/" in self.task:
-            raise NasbenchError(f"a task needs a name without '/', not {self.task!r}.")
         for name in self.arrays:
             if name not in METRICS:
                 raise unknown("array", name, METRICS)
 
+    def _labels(self, what: str, values: Any) -> tuple[int, ...]:
+        try:
+            labels = tuple(int(v) for v in values)
+            if all(label == value for label, value in zip(labels, values, strict=True)):
+                return labels
+        except (TypeError, ValueError):
+            pass
+        raise NasbenchError(f"{what} of {self.task!r} must be a list of whole numbers, not {values!r}.")
+
     def check(self, rows: int) -> None:
-        """NasbenchError unless every array has `rows` rows and fits the seed and epoch labels."""
+        """NasbenchError unless every array has `rows` rows, fits the seed and epoch labels and has possible values."""
         for name, array in self.arrays.items():
             limits = (rows, len(self.seeds), len(self.epochs))
+            if not isinstance(array, np.ndarray):
+                raise NasbenchError(f"{name!r} of {self.task!r} must be a numpy array, not {type(array).__name__}.")
             shape = array.shape
             fits = 1 <= array.ndim <= 3 and shape[0] == rows
             fits = fits and all(n in (1, most) for n, most in zip(shape[1:], limits[1:], strict=False))
-            if not fits or not (np.issubdtype(array.dtype, np.number)):
+            real = np.issubdtype(array.dtype, np.integer) or np.issubdtype(array.dtype, np.floating)
+            if not fits or not real or array.size == 0:
                 raise NasbenchError(
                     f"{name!r} of {self.task!r} is a {array.dtype} array of shape {shape}; "
-                    f"it must be numeric, with axes [row, seed, epoch] = {limits} (trailing axes may be left out)."
+                    f"it must be real, with axes [row, seed, epoch] = {limits} (trailing axes may be left out)."
+                )
+            known = array[~np.isnan(array)] if np.issubdtype(array.dtype, np.floating) else array
+            low, high = (known.min(), known.max()) if known.size else (0, 0)
+            most = 100 + 1e-3 if name.endswith("_acc") else np.finfo(np.float64).max
+            if not (np.isfinite([low, high]).all() and low >= 0 and high <= most):
+                raise NasbenchError(
+                    f"{name!r} of {self.task!r} has impossible values, from {low} to {high}; it is {METRICS[name]}."
                 )
 
     @property

@@ -18,13 +18,14 @@ class Noise:
     Attributes:
         rows: number of such rows.
         seeds: mean number of seeds they have.
-        deviation: standard deviation of one training around its cell's mean, pooled, in percent points.
+        deviation: standard deviation of one training around its cell's mean, in percent points; variances are pooled
+            with their degrees of freedom.
         deviation_top: the same among the best 1 % of these rows.
         difference_top: median absolute difference of two trainings of one cell among them.
         kendall: Kendall's tau-b between the first two seeds over all rows.
         kendall_top: the same over the best 10 %.
         resolution: smallest difference between the means of two of the best cells that their seeds can resolve at the
-            95 % level, 1.96 * deviation_top * sqrt(2 / seeds).
+            95 % level, 1.96 * deviation_top * sqrt(2 / n), n the harmonic mean of their numbers of seeds.
     """
 
     rows: int
@@ -57,15 +58,16 @@ def noise(curves: Curves, metric: str = "val_acc") -> Noise | None:
     top, tenth = order[: max(2, round(TOP_SHARE * len(order)))], order[: max(2, len(order) // 10)]
     existing = np.argsort(np.isnan(values), axis=1, kind="stable")
     pair = np.take_along_axis(values, existing[:, :2], axis=1)
-    deviation_top = float(np.sqrt(variances[top].mean()))
-    seeds = float(counts.mean())
+    freedom = counts - 1
+    deviation_top = float(np.sqrt(np.average(variances[top], weights=freedom[top])))
+    seeds_top = len(top) / float((1 / counts[top]).sum())
     return Noise(
         rows=len(values),
-        seeds=seeds,
-        deviation=float(np.sqrt(variances.mean())),
+        seeds=float(counts.mean()),
+        deviation=float(np.sqrt(np.average(variances, weights=freedom))),
         deviation_top=deviation_top,
         difference_top=float(np.median(np.abs(pair[top, 0] - pair[top, 1]))),
         kendall=float(kendalltau(pair[:, 0], pair[:, 1]).statistic),
         kendall_top=float(kendalltau(pair[tenth, 0], pair[tenth, 1]).statistic),
-        resolution=float(1.96 * deviation_top * np.sqrt(2 / seeds)),
+        resolution=float(1.96 * deviation_top * np.sqrt(2 / seeds_top)),
     )

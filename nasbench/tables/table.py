@@ -94,6 +94,10 @@ class Table:
         space = open_space(space) if isinstance(space, str) else space
         if cells is not None:
             cells = np.asarray(cells)
+            if cells.ndim != 1 or not (np.issubdtype(cells.dtype, np.number)) or np.iscomplexobj(cells):
+                raise NasbenchError(
+                    f"cells are a list of indices in {space.name}, not an array {cells.dtype}{cells.shape}."
+                )
             outside = ~((cells >= 0) & (cells < len(space)) & (cells == np.floor(cells)))
             if outside.any():
                 raise NasbenchError(

@@ -11,6 +11,7 @@ from nasbench.benchmarks import TabularBenchmark
 from nasbench.errors import NasbenchError
 from nasbench.records import Outcome, Status, Trial
 from nasbench.runs import Budget, Kind, run
+from nasbench.spaces import CellSpace
 from nasbench.tables import Curves, Table
 from strategies.random_search import RandomSearch
 
@@ -80,7 +81,7 @@ def test_4_cells_are_charged_one_by_one_where_each_was_trained(nb201, shipped):
 
 def test_4_one_training_answers_for_a_class(nb201):
     rows = nb201.representatives()
-    table = Table.from_arrays(nb201, [Curves("t", (1,), {"val_acc": rows * 1.0})], rows="classes", cells=rows)
+    table = Table.from_arrays(nb201, [Curves("t", (1,), {"val_acc": rows / 200})], rows="classes", cells=rows)
     script = Script(Trial((3, 3, 0, 0, 2, 1), 1), Trial((3, 3, 0, 0, 1, 2), 1))
     result = run(script, TabularBenchmark(table, "t"), Budget(9, "evals"))
     assert (len(result.steps), result.repeats) == (1, 1)
@@ -94,6 +95,45 @@ def test_5_resuming_pays_the_difference(toy):
     assert [entry.cost.seconds for entry in result.ledger.entries] == [10, 20]
     assert result.repeats == 1  # two epochs lie on a curve that is paid for
     assert script.told[2][1].val_acc == pytest.approx(2.05)
+
+
+def test_5_workers_pay_a_curve_once_whatever_the_order(tiny_table):
+    benchmark = TabularBenchmark(tiny_table, "toy")
+    for epochs in ((1, 2, 3), (3, 2, 1), (2, 1, 3)):
+        result = run(Script(*[Trial(A, e) for e in epochs]), benchmark, Budget(10, "epochs"), workers=3)
+        assert result.ledger.total().epochs == 3
+        assert result.steps[-1].clock <= 30
+    script = Script(Trial(A, 3), Trial(A, 1), Trial(B, 1))
+    run(script, benchmark, Budget(10, "epochs"), workers=3)
+    assert [t for t, _ in script.told] == [Trial(B, 1), Trial(A, 3), Trial(A, 1)]
+
+
+def test_4_a_class_is_observed_with_one_seed(nb201):
+    rows = nb201.representatives()
+    values = np.random.default_rng(0).random((len(rows), 3)) * 100
+    table = Table.from_arrays(nb201, [Curves("t", (1,), {"val_acc": values})], rows="classes", cells=rows)
+    for seed in range(8):
+        script = Script(Trial((3, 3, 0, 0, 2, 1), 1), Trial((3, 3, 0, 0, 1, 2), 1))
+        result = run(script, TabularBenchmark(table, "t"), Budget(9, "evals"), seed, observe="seed")
+        assert (len(result.steps), result.repeats) == (1, 1)
+
+
+def test_7_a_trial_of_unknown_cost_is_not_started():
+    space = CellSpace("tiny", ("none", "skip_connect"))
+    seconds = np.full(64, 10.0)
+    seconds[0] = np.nan
+    curves = Curves("toy", (1,), {"val_acc": np.arange(64.0), "train_seconds": seconds})
+    script = Script(Trial(A, 1), Trial(B, 1))
+    result = run(script, TabularBenchmark(Table.from_arrays(space, [curves]), "toy"), Budget(25, "s"))
+    assert (result.missing, len(result.steps), result.status) == (1, 1, "finished")
+    assert script.told[0][1].status is Status.MISSING
+
+
+def test_a_run_without_results_says_so(tiny_table):
+    table = Table.from_arrays(tiny_table.space, [Curves("toy", (3,), {"val_acc": np.ones(1)})], cells=np.array([0]))
+    result = run(RandomSearch, TabularBenchmark(table, "toy"), Budget(10, "evals"))
+    assert result.status == "missing"
+    assert result.missing >= 900
 
 
 def test_5_another_seed_is_another_curve(toy):
@@ -201,6 +241,10 @@ def test_a_trial_in_flight_is_not_paid_twice_nor_told_early(toy):
 
 
 def test_impossible_runs_are_refused(toy, shipped):
+    with pytest.raises(NasbenchError, match="whole number of at least 0"):
+        run(RandomSearch, toy, Budget(1, "evals"), seed=-1)
+    with pytest.raises(NasbenchError, match="budget in s only"):
+        run(RandomSearch, toy, Budget(1, "evals"), charge_overhead=True)
     with pytest.raises(NasbenchError, match="at least one worker"):
         run(RandomSearch, toy, Budget(1, "evals"), workers=0)
     with pytest.raises(NasbenchError, match="unknown way to observe"):

@@ -192,3 +192,86 @@ def test_run_files_are_plain_documented_json(small):
     document = json.loads((small.folder / "runs" / "cifar10" / "local_search" / "00002.json").read_text())
     assert (document["task"], document["strategy"], document["seed"]) == ("cifar10", "local_search", 2)
     assert {len(v) for v in document["steps"].values()} == {12}
+
+
+def test_an_edited_strategy_is_noticed(tmp_path):
+    own = tmp_path / "own.py"
+    text = "from strategies.random_search import RandomSearch\n\n\nclass Mine(RandomSearch):\n    pass\n"
+    own.write_text(text)
+    suite = SMALL.replace(strategies=("Mine",), tasks=("cifar10",))
+    compare(suite, strategies.select([f"{own}:Mine"]), tmp_path / "r", jobs=1)
+    own.write_text(text + "\n")
+    with pytest.raises(NasbenchError, match="another strategy called 'Mine'"):
+        compare(suite, strategies.select([f"{own}:Mine"]), tmp_path / "r", jobs=1)
+
+
+def test_own_strategies_of_one_file_name_are_kept_apart(tmp_path):
+    for folder in ("one", "two"):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "mine.py").write_text(f"class {folder.title()}:\n    home = '{folder}'\n")
+    chosen = strategies.select([f"{tmp_path}/one/mine.py:One", f"{tmp_path}/two/mine.py:Two"])
+    assert [chosen[name].load().home for name in ("One", "Two")] == ["one", "two"]
+    with pytest.raises(NasbenchError, match="two strategies go by the name"):
+        strategies.select(["random_search", "random_search"])
+
+
+@pytest.mark.parametrize(
+    ("body", "says"),
+    [
+        ("raise RuntimeError('first\\nsecond')", "RuntimeError: first; the runs"),
+        ("raise SystemExit(0)", "SystemExit: 0"),
+        ("return 5", "failed on cifar10, seed 0"),
+        ("return Trial('nonsense', 200)", "is not a cell of nasbench201"),
+        ("return Trial([0] * 6, 200)", "unhashable"),
+        ("return Trial((0,) * 6, 7)", "not of 7"),
+    ],
+)
+def test_strategies_that_misbehave_are_named_in_one_sentence(tmp_path, body, says):
+    (tmp_path / "own.py").write_text(
+        "from nasbench.records import Trial\n\n\nclass Bad:\n    def __init__(self, problem, rng):\n        pass\n\n"
+        f"    def ask(self):\n        {body}\n\n    def tell(self, trial, outcome):\n        pass\n"
+    )
+    suite = SMALL.replace(strategies=("Bad",), tasks=("cifar10",))
+    with pytest.raises(NasbenchError, match="strategy 'Bad' failed on cifar10, seed 0") as caught:
+        compare(suite, strategies.select([f"{tmp_path}/own.py:Bad"]), tmp_path / "r", jobs=1)
+    assert says in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda m: m.pop("suite"),
+        lambda m: m.pop("currency"),
+        lambda m: m["table"].update(noise=3),
+        lambda m: m.update(strategies=[]),
+        lambda m: m["suite"].update(tasks=[1]),
+        lambda m: m["suite"].update(name="../evil"),
+    ],
+)
+def test_a_damaged_manifest_is_one_sentence(small, damage):
+    manifest = json.loads((small.folder / "suite.json").read_text())
+    damage(manifest)
+    (small.folder / "suite.json").write_text(json.dumps(manifest))
+    with pytest.raises(NasbenchError, match="is damaged or was written by another release"):
+        Results(small.folder)
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda d: d.pop("ledger"),
+        lambda d: d.update(best=None),
+        lambda d: d.update(spent="a"),
+        lambda d: d["steps"]["cell"].pop(),
+    ],
+)
+def test_a_damaged_run_is_repeated(small, damage):
+    before = content(small.folder)
+    path = small.folder / "runs" / "cifar10" / "local_search" / "00001.json"
+    document = json.loads(path.read_text())
+    damage(document)
+    path.write_text(json.dumps(document))
+    assert len(Results(small.folder).documents) == 11
+    compare(SMALL, strategies.CATALOGUE, small.folder, jobs=1)
+    assert content(small.folder) == before

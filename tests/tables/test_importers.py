@@ -539,7 +539,7 @@ def test_an_npz_with_every_label(tmp_path: Path) -> None:
         ({"cells": [0.5, 1], "t/9/val_acc": np.zeros(2)}, "must be strings or whole numbers"),
         (
             {"cells": [0, 1], "t/9/val_acc": np.array([99.0, 101.0])},
-            "val_acc of 't' has 101.0, which is no percentage",
+            "has impossible values, from 99.0 to 101.0",
         ),
         ({"cells": [0, 1], "t/9/val_acc": np.zeros(2), "t/9/epochs": [3]}, "must end at 9, not be"),
         ({"cells": [0, 1], "t/9/val_acc": np.array([None, {}])}, "not a readable npz file of plain arrays"),

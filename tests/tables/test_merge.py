@@ -179,3 +179,13 @@ def test_tables_that_do_not_belong_together_are_refused() -> None:
         merge([table(SPACE), table("transnasbench101_micro")])
     with pytest.raises(NasbenchError, match="rows are cells and one of classes"):
         merge([table(SPACE), table(SPACE, "classes")])
+
+
+def test_the_same_trainings_under_other_labels_are_refused() -> None:
+    values = np.random.default_rng(0).random((20, 2)) * 100
+    first, second = (
+        Table.from_arrays("nasbench201", [Curves("t", (5,), {"val_acc": values}, seeds)], cells=np.arange(20))
+        for seeds in ((0, 1), (777, 888))
+    )
+    with pytest.raises(NasbenchError, match="one training under two labels"):
+        merge([first, second])

@@ -208,7 +208,7 @@ def test_replay_agrees_here_and_notices_what_does_not(trained, setting):
     assert (found.trainings, found.exact) == (5, 5)
     assert set(found.largest.values()) == {0.0}
     entry = table.curves("small")
-    arrays = {**entry.arrays, "val_acc": entry.arrays["val_acc"] + np.float32(6.25)}
+    arrays = {**entry.arrays, "val_acc": entry.arrays["val_acc"] - np.float32(6.25)}
     altered = Table.from_arrays(SPACE, [dataclasses.replace(entry, arrays=arrays)], "classes", table.cells)
     found = replay(altered, "small", ARRAYS, setting, rows=100)
     assert (found.trainings, found.exact) == (12, 0)

