@@ -15,6 +15,9 @@ from .cells import Found
 from .study import METRICS, Study
 from .tables import NOTHING, Table, Text, amount, build, number, signed, strategy
 
+ENDS = ("budget", "finished", "stalled", "missing")
+"""How a run can end."""
+
 
 def budget(study: Study) -> Table:
     """What every strategy spent, on what, and how its runs ended."""
@@ -23,7 +26,7 @@ def budget(study: Study) -> Table:
     kinds = list(dict.fromkeys(frame["kind"])) if len(frame) else []
     sums = frame.groupby(["task", "strategy", "seed", "kind"], observed=True)[currency].sum()
     seconds = frame.groupby(["task", "strategy", "seed"], observed=True)["seconds"].sum(min_count=1)
-    timings = study.results.timings.groupby("strategy")["overhead_seconds"].median()
+    timings = _timings(study)
     rows, records = [], []
     for name in study.strategies:
         own = [d for t in study.tasks for d in documents.get((t, name), [])]
@@ -43,7 +46,7 @@ def budget(study: Study) -> Table:
             }
         record |= {f"mean_spent_on_{k}": v for k, v in by_kind.items()}
         record |= {"repeats_median": np.median(repeats), "repeats_max": repeats.max()}
-        record |= {f"ended_{s}": int(ends.get(s, 0)) for s in ("budget", "finished", "stalled")}
+        record |= {f"ended_{s}": int(ends.get(s, 0)) for s in ENDS}
         record["training_hours_median"] = float(np.median(hours)) if len(hours) else math.nan
         record["measured_overhead_seconds_median"] = float(timings.get(name, math.nan))
         records.append(record)
@@ -55,7 +58,7 @@ def budget(study: Study) -> Table:
                 *(amount(v) for v in by_kind.values() if len(kinds) > 1),
                 _range(evaluations),
                 number(record["repeats_median"], 0),
-                ", ".join(f"{ends[s]:,} {s}" for s in ("budget", "finished", "stalled") if s in ends),
+                ", ".join(f"{ends[s]:,} {s}" for s in ENDS if s in ends),
                 number(record["training_hours_median"], 1),
                 _seconds(record["measured_overhead_seconds_median"]),
             ]
@@ -67,6 +70,16 @@ def budget(study: Study) -> Table:
         "trainings: min / median / max", "repeats", "runs ended by", "simulated hours", "overhead, measured",
     ]  # fmt: skip
     return build("budget", columns, rows, pd.DataFrame(records))
+
+
+def _timings(study: Study) -> pd.Series:
+    """Median overhead by strategy; empty if timings.csv is missing or damaged."""
+    try:
+        found = study.results.timings
+        seconds = pd.to_numeric(found["overhead_seconds"], errors="coerce").replace([np.inf, -np.inf], np.nan)
+        return seconds.groupby(found["strategy"]).median()
+    except (OSError, ValueError, KeyError, TypeError):
+        return pd.Series(dtype=float)
 
 
 def _total(sums: pd.Series, name: str, kind: str) -> float:
@@ -86,7 +99,7 @@ def _range(values: np.ndarray) -> str:
 
 def _seconds(value: float) -> str:
     if math.isnan(value):
-        return NOTHING
+        return "not recorded"
     return f"{value * 1000:.2g} ms" if value < 0.1 else f"{value:.2g} s"
 
 
@@ -148,7 +161,7 @@ def agreement(study: Study) -> Table | None:
             mean, deviation = reference[name][task]
             values = study.accuracies("test", task, name)
             ours = float(values.mean()) if len(values) else math.nan
-            spread = float(values.std(ddof=0)) if len(values) > 1 else math.nan
+            spread = float(values.std(ddof=1)) if len(values) > 1 else math.nan
             record = {
                 "strategy": name,
                 "task": task,

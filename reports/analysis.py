@@ -11,13 +11,13 @@ from .statistics import (
     ALPHA,
     Estimate,
     Pairs,
-    blocks,
     estimate,
-    friedman,
     indifferent,
-    mean_ranks,
+    kruskal,
+    mann_whitney_holm,
     probability_of_improvement,
-    wilcoxon_holm,
+    table_noise,
+    within_task_ranks,
 )
 from .study import Study
 
@@ -27,30 +27,32 @@ class Analysis:
     """Statistics of one metric over all tasks.
 
     Attributes:
-        order: strategies, best mean rank first; by interquartile mean if they have no block in common.
-        blocks: number of blocks that ranks and tests rest on, out of `possible` ones.
-        ranks: mean rank, low, high by strategy; nan without blocks.
-        friedman: chi-squared and p-value.
+        order: strategies, best mean rank first; by interquartile mean if they have no task in common.
+        compared: number of runs that the test over all tasks rests on (of searches, if they score on all tasks).
+        ranks: mean rank, low, high by strategy; nan without a task on which all have runs.
+        kruskal: H and p-value over all tasks.
         p_values: Holm-adjusted, strategies in `order`; nan where nothing could be tested.
-        task_p_values: the same for each task alone.
-        task_leaders: the best mean rank on each task, for tasks with blocks.
+        task_kruskal, task_p_values: the same for each task alone on which all strategies have runs.
+        task_leaders: the best mean rank on each of these tasks.
         pairs: probabilities of improvement in `order`, None if some strategy has no run on any common task.
         middles: (task, strategy) -> interquartile mean of final regret.
         means: task -> strategy -> mean final accuracy, percent.
+        noise: task -> by how much means of two strategies may differ by the table's seed noise; nan if not known.
     """
 
     metric: str
     order: list[str]
-    blocks: int
-    possible: int
+    compared: int
     ranks: pd.DataFrame
-    friedman: tuple[float, float]
+    kruskal: tuple[float, float]
     p_values: pd.DataFrame
+    task_kruskal: dict[str, tuple[float, float]]
     task_p_values: dict[str, pd.DataFrame]
     task_leaders: dict[str, str]
     pairs: Pairs | None
     middles: dict[tuple[str, str], Estimate]
     means: dict[str, dict[str, float]]
+    noise: dict[str, pd.DataFrame]
 
     @property
     def tested(self) -> bool:
@@ -75,32 +77,37 @@ class Analysis:
 def analyse(study: Study, metric: str) -> Analysis:
     """All statistics of one metric."""
     final = study.final[metric]
-    compared = blocks(final, study.together)
-    ranks = mean_ranks(compared) if len(compared) else pd.DataFrame(np.nan, final.columns, ["value", "low", "high"])
+    compared = within_task_ranks(final, study.together)
+    pairs = _pairs(study, metric)
+    ranks = pd.DataFrame(
+        pairs.ranks if pairs else np.nan, pd.Index(study.strategies), columns=["value", "low", "high"], dtype=float
+    )
     middles = {(t, s): estimate(study.values(metric, t, s)) for t in study.tasks for s in study.strategies}
     fallback = [_mean([middles[t, s].value for t in study.tasks]) for s in study.strategies]
     keys = pd.DataFrame({"rank": ranks["value"].fillna(np.inf), "middle": fallback}, index=study.strategies)
     order = list(keys.sort_values(["rank", "middle"], kind="stable").index)
-    task_p_values, task_leaders = {}, {}
+    task_kruskal, task_p_values, task_leaders = {}, {}, {}
     for task in study.tasks:
-        alone = blocks(final.loc[[task]])
+        alone = within_task_ranks(final.loc[[task]])
         if len(alone):
-            task_leaders[task] = str(alone.rank(axis=1).mean()[order].idxmin())
-            task_p_values[task] = wilcoxon_holm(alone)
-    possible = final.index.unique("seed").size if study.together else len(final)
+            task_leaders[task] = str(alone.mean()[order].idxmin())
+            task_kruskal[task] = kruskal(alone)
+            task_p_values[task] = mann_whitney_holm(alone)
+    positions = [study.strategies.index(name) for name in order]
     return Analysis(
         metric=metric,
         order=order,
-        blocks=len(compared),
-        possible=possible,
+        compared=int(compared.notna().to_numpy().sum()),
         ranks=ranks.loc[order],
-        friedman=friedman(compared),
-        p_values=wilcoxon_holm(compared).loc[order, order],
+        kruskal=kruskal(compared),
+        p_values=mann_whitney_holm(compared).loc[order, order],
+        task_kruskal=task_kruskal,
         task_p_values=task_p_values,
         task_leaders=task_leaders,
-        pairs=_pairs(study, metric, order),
+        pairs=_reorder(pairs, positions) if pairs and len(order) > 1 else None,
         middles=middles,
         means=_means(study, metric),
+        noise={task: _noise(study, metric, task) for task in study.tasks},
     )
 
 
@@ -110,11 +117,23 @@ def _mean(values: list[float]) -> float:
     return float(np.mean(known)) if known else np.inf
 
 
-def _pairs(study: Study, metric: str, order: list[str]) -> Pairs | None:
+def _pairs(study: Study, metric: str) -> Pairs | None:
+    """Probabilities of improvement in the study's order, over the tasks on which every strategy has a run."""
     final = study.final[metric]
-    samples = [[final.loc[task, name].dropna().to_numpy() for name in order] for task in study.tasks]
+    samples = [[final.loc[task, name].dropna().to_numpy() for name in study.strategies] for task in study.tasks]
     samples = [task for task in samples if all(len(x) for x in task)]
-    return probability_of_improvement(samples, study.together) if samples and len(order) > 1 else None
+    return probability_of_improvement(samples, study.together) if samples else None
+
+
+def _reorder(pairs: Pairs, order: list[int]) -> Pairs:
+    value, low, high = (part[np.ix_(order, order)] for part in pairs[:3])
+    return Pairs(value, low, high, [pairs.ranks[i] for i in order])
+
+
+def _noise(study: Study, metric: str, task: str) -> pd.DataFrame:
+    known = study.noise(task, metric)
+    ends = {name: study.ends(metric, task, name) for name in study.strategies}
+    return table_noise(ends, known.get("deviation_top", np.nan), known.get("seeds", np.nan))
 
 
 def _means(study: Study, metric: str) -> dict[str, dict[str, float]]:

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import logging
 import math
 from collections import Counter
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from nasbench.errors import NasbenchError
-from nasbench.spaces import Space, open_space
+from nasbench.spaces import Space
 
 from .study import Study
 from .style import INK, MUTED
@@ -22,8 +20,6 @@ TOP = 4
 
 LETTERS = 38
 """Most letters of a name below a drawing."""
-
-log = logging.getLogger(__name__)
 
 
 class Found(NamedTuple):
@@ -48,15 +44,6 @@ class Found(NamedTuple):
     share: float
 
 
-def space_of(study: Study) -> Space | None:
-    """The space of the comparison, or None if this release does not know it."""
-    try:
-        return open_space(study.manifest["table"]["space"])
-    except NasbenchError as error:
-        log.warning("cells are not drawn: %s", error)
-        return None
-
-
 def best_cells(study: Study, space: Space | None, top: int = TOP) -> list[Found]:
     """The best cells that runs ended with, for every task, by true validation accuracy."""
     found: list[Found] = []
@@ -70,7 +57,7 @@ def best_cells(study: Study, space: Space | None, top: int = TOP) -> list[Found]
                 if not incumbents["step"] or incumbents["val_acc"][-1] is None:
                     continue
                 index = document["steps"]["cell"][incumbents["step"][-1]]
-                key = _identity(study, space, index)
+                key = study.identity(index)
                 ends.setdefault(key, Counter())[name] += 1
                 facts.setdefault(key, (index, incumbents["val_acc"][-1], incumbents["test_acc"][-1]))
         order = sorted(facts, key=lambda key: (-facts[key][1], facts[key][0]))[:top]
@@ -82,13 +69,6 @@ def best_cells(study: Study, space: Space | None, top: int = TOP) -> list[Found]
             of = sum(totals.values())
             found.append(Found(task, rank, index, text, val_acc, test_acc, ends[key].total(), of, strategy, share))
     return found
-
-
-def _identity(study: Study, space: Space | None, index: int) -> Any:
-    """What counts as one cell: itself, or its class where the table's results belong to classes."""
-    if space is None or study.manifest["table"].get("rows") != "classes":
-        return index
-    return space.canonical(space.cell(index))
 
 
 def draw_cells(study: Study, space: Space, found: Sequence[Found]) -> Figure:

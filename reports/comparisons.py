@@ -16,7 +16,7 @@ from .style import INK, Look
 
 
 def critical_difference(ranks: pd.Series, p_values: pd.DataFrame, looks: dict[str, Look]) -> Figure:
-    """Mean ranks, and a bar for every group that the test does not separate (Demsar, JMLR 2006)."""
+    """Mean ranks, and a bar for every group that the test does not separate (after Demsar, JMLR 2006)."""
     import scikit_posthocs
 
     order = list(ranks.sort_values().index)
@@ -46,7 +46,7 @@ def critical_difference(ranks: pd.Series, p_values: pd.DataFrame, looks: dict[st
     ax.grid(visible=False)
     ax.spines["top"].set_visible(True)
     ax.xaxis.set_major_locator(MaxNLocator(7, steps=[1, 2, 5]))
-    ax.set_xlabel("mean rank (1 = best)", fontsize=8.5)
+    ax.set_xlabel("mean rank among one run of every strategy (1 = best)", fontsize=8.5)
     ax.xaxis.set_label_position("top")
     return figure
 

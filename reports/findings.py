@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 
 from nasbench.runs.budget import CURRENCIES, ROUNDING
 
 from .analysis import Analysis
-from .statistics import ALPHA
+from .statistics import ALPHA, ordered_pairs
 from .study import METRICS, Study
 from .tables import amount, number, p_value
 
@@ -31,6 +31,7 @@ def budget_in_words(study: Study) -> str:
 
 
 def _regrets(study: Study, found: Analysis, name: str) -> str:
+    """As in `0.10 on a and 0.20 on b`; nothing without any result."""
     values = [(task, found.middles[task, name].value) for task in study.tasks]
     values = [(task, value) for task, value in values if math.isfinite(value)]
     return listed([f"{number(value)} on {task}" for task, value in values])
@@ -60,7 +61,8 @@ def headline(study: Study, analyses: Sequence[Analysis]) -> list[str]:
         leaders = [best, *(n for n in found.order if n in found.leaders and n != best)]
         sentences.append(f"{after}, {listed(leaders)} lead and cannot be told apart.")
     other = "random_search" if "random_search" in found.order and best != "random_search" else found.order[-1]
-    sentences.append(f"{distance}: {best} {_regrets(study, found, best)}; {other} {_regrets(study, found, other)}.")
+    regrets = "; ".join(f"{name} {_regrets(study, found, name) or 'has no result'}" for name in (best, other))
+    sentences.append(f"{distance}: {regrets}.")
     if len(analyses) > 1 and analyses[1].tested and found.tested:
         test = analyses[1]
         leaders = [n for n in test.order if n in test.leaders]
@@ -68,19 +70,7 @@ def headline(study: Study, analyses: Sequence[Analysis]) -> list[str]:
         lead = "lead and cannot be told apart" if len(leaders) > 1 else "leads"
         other = f"On test accuracy {listed(leaders)} {lead}."
         sentences.append("On test accuracy the same holds." if same else other)
-    hidden = [
-        task for task in study.tasks
-        if len(found.leaders) > 1
-        and _spread(found, task, found.leaders) < study.resolution(task, found.metric)
-    ]  # fmt: skip
-    if hidden:
-        sentences.append(f"On {listed(hidden)} the leaders lie within the table's own seed noise of one another.")
     return sentences
-
-
-def _spread(found: Analysis, task: str, names: Sequence[str]) -> float:
-    values = np.array([found.means[task][name] for name in names])
-    return float(np.ptp(values))
 
 
 def fairness(study: Study) -> list[str]:
@@ -105,16 +95,17 @@ def fairness(study: Study) -> list[str]:
         if not wrong
         else f"In {wrong:,} runs the entries of the ledger do not sum to what was spent."
     )
-    stalled = {
-        name: sum(d["status"] == "stalled" for t in study.tasks for d in study.documents.get((t, name), []))
-        for name in study.strategies
-    }
-    stalled = {name: count for name, count in stalled.items() if count}
-    if stalled:
-        sentences.append(
-            f"Stalled, with budget left, because they only asked for what they knew: "
-            f"{listed([f'{count:,} of {name}' for name, count in stalled.items()])}."
-        )
+    for status, reason in (
+        ("stalled", "Stalled with budget left, after a thousand requests in a row that cost nothing"),
+        ("missing", "Ended with budget left, after a thousand requests in a row most of which had no result"),
+    ):
+        ended = {
+            name: sum(d["status"] == status for t in study.tasks for d in study.documents.get((t, name), []))
+            for name in study.strategies
+        }
+        ended = {name: count for name, count in ended.items() if count}
+        if ended:
+            sentences.append(f"{reason}: {listed([f'{count:,} of {name}' for name, count in ended.items()])}.")
     return sentences
 
 
@@ -130,7 +121,7 @@ def gaps(study: Study) -> list[str]:
     if missing:
         sentences.append(
             f"The comparison is unfinished: {missing:,} of {study.expected:,} runs are missing. "
-            "Tests and ranks use the seeds that every strategy has finished."
+            "Tests and ranks use all runs on the tasks that every strategy has begun."
         )
     absent = [name for name in study.suite.strategies if name not in study.strategies]
     if absent:
@@ -152,23 +143,19 @@ def about_tests(study: Study, found: Analysis) -> str:
     if len(found.order) < 2:
         return "There is one strategy, so that there is nothing to test."
     if not found.tested:
-        return f"There are too few complete blocks ({found.blocks}) for a test."
-    block = "one seed on one task"
+        return f"There are too few runs ({found.compared}) for a test."
+    what, note = "runs", ""
     if study.together:
-        block = "a seed, with the mean over tasks, because all tasks score the same searches"
-    chi, p = found.friedman
-    count = f"{found.blocks:,} blocks"
-    if found.blocks < found.possible:
-        count = f"the {found.blocks:,} complete blocks of {found.possible:,}"
-    first = (
-        f"Friedman's test over {count} (a block is {block}): χ² = {chi:,.1f}, p {_equals(p)}. "
-        if math.isfinite(chi)
-        else f"Over {count} (a block is {block}). "
-    )
+        what, note = "searches", " All tasks score the same searches: a search counts once, with its mean over tasks."
+    h, p = found.kruskal
+    first = f"Kruskal and Wallis's test: H = {h:,.1f}, p {_equals(p)}. " if math.isfinite(h) else ""
     return (
-        first + "Pairs by Wilcoxon's signed-rank test on ranks within the task, Holm-adjusted; "
+        f"On every task all runs of all strategies are ranked together; tests compare these ranks, of "
+        f"{found.compared:,} {what}, unpaired.{note} {first}"
+        "Pairs by Mann and Whitney's test, Holm-adjusted; "
         f"a bar joins strategies that it does not separate at α = {ALPHA}. "
-        "It speaks of these tasks, not of tasks in general."
+        "The axis shows the mean rank that a run takes among one run of every strategy, ties shared. "
+        "All this speaks of these tasks, not of tasks in general."
     )
 
 
@@ -188,41 +175,37 @@ def about_noise(study: Study) -> list[str]:
     return [
         "Train one of the table's best cells twice, with nothing changed but the random seed, and the two "
         f"validation accuracies typically differ by {differences}.",
-        f"The table averages {number(seeds, 1)} such trainings a cell, so that two good cells, or two "
-        "strategies, that differ by less than the resolution below may just as well be equally good, however "
-        "many runs are made.",
+        f"The table averages {number(seeds, 1)} such trainings a cell, so that two single cells that differ by less "
+        "than the resolution below, which figures shade, may just as well be equally good. Means over runs that end "
+        "with many different cells are known better than that.",
     ]
 
 
-def hidden_groups(means: Mapping[str, float], resolution: float) -> list[list[str]]:
-    """Largest sets of strategies whose mean accuracies lie within `resolution` of one another, best first."""
-    order = sorted((n for n in means if math.isfinite(means[n])), key=lambda n: -means[n])
-    groups: list[list[str]] = []
-    for i, name in enumerate(order):
-        group = [n for n in order[i:] if means[name] - means[n] < resolution]
-        if len(group) > 1 and not (groups and group[-1] == groups[-1][-1]):
-            groups.append(group)
-    return groups
+def hidden(found: Analysis, task: str, most: int = 15) -> str:
+    """The pairs whose mean true accuracies differ by no more than the table's seed noise."""
+    noise = found.noise[task]
+    pairs = [f"{a} – {b}" for a, b, apart in ordered_pairs(found.means[task]) if apart <= noise.loc[a, b]]
+    return _some(pairs, most)
 
 
-def hidden(found: Analysis, task: str, resolution: float, most: int = 6) -> str:
-    """The groups of `hidden_groups` in words; long ones, which are ranges, by their ends."""
-    groups = hidden_groups(found.means[task], resolution)
-    if not groups:
+def _some(pairs: Sequence[str], most: int) -> str:
+    if not pairs:
         return "none"
-    shown = [", ".join(g) if len(g) <= 8 else f"the {len(g)} from {g[0]} down to {g[-1]}" for g in groups[:most]]
-    rest = f"; and {len(groups) - most} more (tables/pairs.csv)" if len(groups) > most else ""
-    return "; ".join(shown) + rest
+    rest = f"; and {len(pairs) - most} more (tables/pairs.csv)" if len(pairs) > most else ""
+    return "; ".join(pairs[:most]) + rest
 
 
 def unseparated(found: Analysis, task: str, most: int = 15) -> str:
     """The pairs that the test on one task does not separate."""
     p_values = found.task_p_values.get(task)
-    if p_values is None or not found.tested:
+    if p_values is None or not np.isfinite(p_values.to_numpy()).all():
         return "not tested"
     order = [n for n in found.order if n in p_values.index]
     pairs = [f"{a} – {b}" for i, a in enumerate(order) for b in order[i + 1 :] if not p_values.loc[a, b] < ALPHA]
-    if not pairs:
-        return "none"
-    rest = f"; and {len(pairs) - most} more (tables/pairs.csv)" if len(pairs) > most else ""
-    return "; ".join(pairs[:most]) + rest
+    return _some(pairs, most)
+
+
+def task_test(found: Analysis, task: str) -> str:
+    """Kruskal and Wallis's test on one task; "" if there is none."""
+    h, p = found.task_kruskal.get(task, (math.nan, math.nan))
+    return f"Kruskal–Wallis H = {h:,.1f}, p {_equals(p)}; " if math.isfinite(h) else ""

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import importlib.metadata
 import json
 import logging
 import os
 import re
+import shlex
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,10 +22,11 @@ import pandas as pd
 from markupsafe import Markup, escape
 
 from nasbench.errors import NasbenchError
+from nasbench.tables import open_table
 
 from . import accounts, findings, standings, tables
 from .analysis import Analysis, analyse
-from .cells import Found, best_cells, draw_cells, space_of
+from .cells import Found, best_cells, draw_cells
 from .study import METRICS, Study
 
 if TYPE_CHECKING:
@@ -37,6 +40,9 @@ log = logging.getLogger(__name__)
 
 PARTS = {"index.html", "figures", "tables"}
 """What a report consists of; a folder with anything else in it is never replaced."""
+
+UTF8: Any = {"encoding": "utf-8", "errors": "backslashreplace"}
+"""Whatever bytes a path or an argument held, which Python keeps as surrogates, the page can be written."""
 
 LIBRARIES = ("nasbench", "numpy", "scipy", "pandas", "scikit-posthocs", "matplotlib")
 
@@ -97,17 +103,17 @@ def _build(study: Study, folder: Path) -> None:
 
     analyses = [analyse(study, metric) for metric in study.metrics]
     looks = style.looks(study.families)
-    space = space_of(study)
+    space = study.space
     cells = best_cells(study, space)
     with style.styled():
         figures = {shown.name: shown for shown in _figures(study, analyses, looks, folder, space, cells)}
     shown_tables = {table.name: table for table in _tables(study, analyses, cells)}
     (folder / "tables").mkdir()
     for table in shown_tables.values():
-        (folder / "tables" / f"{table.name}.csv").write_text(table.to_csv(), encoding="utf-8")
-        (folder / "tables" / f"{table.name}.md").write_text(table.to_markdown(), encoding="utf-8")
-    (folder / "tables" / "anytime.csv").write_text(_curves(study, analyses), encoding="utf-8")
-    (folder / "index.html").write_text(_render(study, analyses, figures, shown_tables, looks), encoding="utf-8")
+        (folder / "tables" / f"{table.name}.csv").write_text(table.to_csv(), **UTF8)
+        (folder / "tables" / f"{table.name}.md").write_text(table.to_markdown(), **UTF8)
+    (folder / "tables" / "anytime.csv").write_text(_curves(study, analyses), **UTF8)
+    (folder / "index.html").write_text(_render(study, analyses, figures, shown_tables, looks), **UTF8)
 
 
 def _figures(
@@ -125,7 +131,7 @@ def _figures(
 
     def show(name: str, figure: Figure, title: str, caption: str = "") -> Shown:
         svg = style.to_svg(figure)
-        (folder / "figures" / f"{name}.svg").write_text(svg, encoding="utf-8")
+        (folder / "figures" / f"{name}.svg").write_text(svg, **UTF8)
         (folder / "figures" / f"{name}.png").write_bytes(style.to_png(figure))
         return Shown(name, Markup(style.inline(svg, name, title)), caption)
 
@@ -225,6 +231,8 @@ def _render(
         provenance=_provenance(study.results.folder),
         libraries={name: _version(name) for name in LIBRARIES},
         toml=_toml(study),
+        again=shlex.quote(f"{suite.name}-again"),
+        from_python=_from_python(study),
         finite=np.isfinite,
     )
 
@@ -242,11 +250,13 @@ def _links(text: Any) -> Markup:
 
 
 def _provenance(folder: Path) -> dict[str, Any]:
-    with contextlib.suppress(OSError, ValueError):
+    """What provenance.json says, each entry "not recorded" where it is missing or of the wrong type."""
+    found: Any = {}
+    with contextlib.suppress(OSError, ValueError, RecursionError):
         found = json.loads((folder / "provenance.json").read_bytes())
-        if isinstance(found, dict):
-            return found
-    return {}
+    found = found if isinstance(found, dict) else {}
+    kinds = {"command": str, "date": str, "platform": str, "jobs": int, "versions": dict}
+    return {name: found[name] if isinstance(found.get(name), kind) else None for name, kind in kinds.items()}
 
 
 def _version(package: str) -> str:
@@ -257,21 +267,58 @@ def _version(package: str) -> str:
 
 
 def _toml(study: Study) -> str:
-    """The suite as a file from which it can be run again."""
-    suite = study.suite
-    fields = {
-        "title": suite.title, "table": suite.table, "tasks": suite.tasks, "strategies": suite.strategies,
-        "seeds": suite.seeds, "budget": suite.budget, "observe": suite.observe, "workers": suite.workers,
-        "schedule": suite.schedule, "score_schedule": suite.score_schedule, "search_task": suite.search_task,
-        "charge_overhead": suite.charge_overhead,
-    }  # fmt: skip
-    if suite.mode != "table":
-        protocol = [f"{name} = {json.dumps(value)}" for name, value in suite.protocol.items()]
-        fields = {"mode": suite.mode, **fields, "train_seeds": suite.train_seeds, "table": ""}
-        fields["protocol"] = _Raw(f"{{ {', '.join(protocol)} }}") if protocol else ""
-    texts = {n: v if isinstance(v, _Raw) else json.dumps(v, ensure_ascii=False) for n, v in fields.items() if v}
-    return "".join(f"{name} = {text}\n" for name, text in texts.items())
+    """The suite as a file from which it can be run again: every field that is not at its default."""
+    suite, known = study.suite, study.manifest["strategies"]
+    fields = {field.name: getattr(suite, field.name) for field in dataclasses.fields(suite)}
+    defaults = {
+        field.name: field.default_factory() if callable(field.default_factory) else field.default
+        for field in dataclasses.fields(suite)
+    }
+    kept = {name: value for name, value in fields.items() if value != defaults[name]}
+    if suite.mode == "table":
+        kept["table"] = suite.table
+    kept["strategies"] = [
+        f"{known[name]['path']}:{known[name].get('name', name)}" if known.get(name, {}).get("path") else name
+        for name in suite.strategies
+    ]
+    return "".join(f"{name} = {_value(kept[name])}\n" for name in fields if name in kept)
 
 
-class _Raw(str):
-    """Text that is TOML already."""
+def _value(value: Any) -> str:
+    """A value as TOML."""
+    if isinstance(value, Mapping):
+        inside = ", ".join(f"{json.dumps(str(k), ensure_ascii=False)} = {_value(v)}" for k, v in value.items())
+        return f"{{ {inside} }}" if inside else "{}"
+    if isinstance(value, (list, tuple)):
+        return f"[{', '.join(map(_value, value))}]"
+    if isinstance(value, str):  # under the locale C, arguments hold the bytes of UTF-8 as surrogates
+        with contextlib.suppress(UnicodeError):
+            value = value.encode("utf-8", "surrogateescape").decode("utf-8")
+    return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
+
+
+def _from_python(study: Study) -> list[str]:
+    """What the file cannot name, because it was passed to `compare` from Python."""
+    import strategies
+
+    suite, known, found = study.suite, study.manifest["strategies"], []
+    if suite.mode == "table" and not _is_file(suite.table, study.manifest["table"]):
+        found.append("the table")
+    own = [
+        name for name in study.strategies
+        if not known.get(name, {}).get("path")
+        and getattr(strategies.CATALOGUE.get(name), "where", None) != known.get(name, {}).get("where")
+    ]  # fmt: skip
+    return found + (
+        [f"the strategies {findings.listed(own)}" if len(own) > 1 else f"the strategy {own[0]}"] if own else []
+    )
+
+
+def _is_file(name: str, table: Mapping[str, Any]) -> bool:
+    """Whether the recorded table is the one that the suite names; by its name alone if that is not at hand."""
+    if Path(name).stem != table["name"]:
+        return False
+    try:
+        return open_table(name).checksum == table["checksum"]
+    except (NasbenchError, OSError):
+        return True

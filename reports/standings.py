@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from .analysis import Analysis
-from .statistics import ALPHA, Estimate, hidden_pairs
+from .statistics import ALPHA, Estimate, ordered_pairs
 from .study import METRICS, Study
 from .tables import (
     NOTHING,
@@ -146,13 +146,13 @@ def _until(value: float) -> str:
 
 
 def pairs(study: Study, analyses: Sequence[Analysis]) -> Table:
-    """Every pair of strategies on every task: difference of means, what the seeds resolve, the test."""
+    """Every pair of strategies on every task: difference of means, the table's noise in it, the test."""
     records = []
     for found in analyses:
         for task in study.tasks:
-            resolution = study.resolution(task, found.metric)
             p_values = found.task_p_values.get(task)
-            for a, b, difference in hidden_pairs(found.means[task], math.inf):
+            for a, b, difference in ordered_pairs(found.means[task]):
+                noise = float(found.noise[task].loc[a, b])
                 p = float(p_values.loc[a, b]) if p_values is not None else math.nan
                 records.append(
                     {
@@ -161,8 +161,8 @@ def pairs(study: Study, analyses: Sequence[Analysis]) -> Table:
                         "better": a,
                         "other": b,
                         "difference": difference,
-                        "resolution": resolution,
-                        "below_resolution": difference < resolution,
+                        "table_noise": noise,
+                        "within_noise": None if math.isnan(noise) else difference <= noise,
                         "p_holm": p,
                         "separated": p < ALPHA,
                     }
@@ -173,8 +173,8 @@ def pairs(study: Study, analyses: Sequence[Analysis]) -> Table:
         "better",
         "other",
         "difference",
-        "resolution",
-        "below_resolution",
+        "table_noise",
+        "within_noise",
         "p_holm",
         "separated",
     ]
@@ -186,8 +186,8 @@ def pairs(study: Study, analyses: Sequence[Analysis]) -> Table:
             r.better,
             r.other,
             number(r.difference, 3),
-            number(r.resolution),
-            "yes" if r.below_resolution else "no",
+            number(r.table_noise, 3),
+            NOTHING if r.within_noise is None else "yes" if r.within_noise else "no",
             p_value(r.p_holm),
             "yes" if r.separated else "no",
         ]
@@ -205,7 +205,7 @@ def improvement(analyses: Sequence[Analysis]) -> Table:
         for i, a in enumerate(found.order):
             for j, b in enumerate(found.order):
                 if i != j:
-                    values = [float(part[i, j]) for part in found.pairs]
+                    values = [float(part[i, j]) for part in found.pairs[:3]]
                     records.append([METRICS[found.metric], a, b, *values, float(found.p_values.loc[a, b])])
     columns = ["metric", "strategy", "other", "probability", "low", "high", "p_holm"]
     frame = pd.DataFrame(records, columns=columns)

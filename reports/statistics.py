@@ -66,87 +66,79 @@ def _interval(samples: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return low, high
 
 
-def blocks(final: pd.DataFrame, together: bool = False) -> pd.DataFrame:
-    """What tests compare: each run's rank among all runs on its task, as a share (0 best, 1 worst), by block.
+def within_task_ranks(final: pd.DataFrame, together: bool = False) -> pd.DataFrame:
+    """What tests compare: each run's place among all runs of all strategies on its task, from 0 (best) to 1.
 
-    Ranking within a task puts tasks of different scales on one footing. A block is a (task, seed), or a seed
-    alone, with the mean over tasks, if all tasks score the same searches. Blocks in which a strategy is
-    missing are left out.
+    A place is (average rank - 1/2) / number of runs, which puts tasks of different scales on one footing; its
+    mean over all runs is 1/2. Runs are not paired: what they draw at random differs between strategies. Tasks
+    on which a strategy has no run are left out.
 
     Args:
         final: final regrets, rows (task, seed), columns strategies; inf ranks last, nan is missing.
-        together: whether the runs of one seed on different tasks are one search.
+        together: whether the runs of one seed on different tasks are one search, which then counts once, with
+            its mean over tasks.
+
+    Returns:
+        Rows (task, seed), or seed if `together`; columns strategies; nan where there is no run.
     """
     frames = []
     for _, frame in final.groupby(level="task", sort=False):
-        values = frame.to_numpy()
+        if not frame.notna().any().all():
+            continue
+        values = frame.to_numpy(dtype=float)
         ranks = pd.Series(values.ravel()).rank().to_numpy().reshape(values.shape)
-        count = np.count_nonzero(~np.isnan(values))
-        frames.append(pd.DataFrame((ranks - 1) / max(1, count - 1), frame.index, frame.columns))
-    found = pd.concat(frames).dropna()
+        places = (ranks - 0.5) / np.count_nonzero(~np.isnan(values))
+        frames.append(pd.DataFrame(places, frame.index, frame.columns))
+    if not frames:
+        return final.iloc[:0]
+    found = pd.concat(frames)
     if not together:
         return found
-    whole = found.groupby(level="seed").filter(lambda frame: len(frame) == len(frames))
-    return whole.groupby(level="seed").mean()
+    by_seed = found.groupby(level="seed")
+    return by_seed.mean().where(by_seed.count() == len(frames))
 
 
-def mean_ranks(table: pd.DataFrame, resamples: int = RESAMPLES) -> pd.DataFrame:
-    """Mean rank of every strategy within blocks (1 is best, ties share), columns value, low, high.
+def kruskal(places: pd.DataFrame) -> tuple[float, float]:
+    """H and p-value of Kruskal and Wallis over the columns; nan below 3 strategies or 2 runs of one."""
+    from scipy import stats
 
-    Args:
-        table: [block, strategy] as from `blocks`; blocks of one task are resampled among themselves.
-    """
-    ranks = table.rank(axis=1)
-    mean = ranks.mean().to_numpy()
-    low = high = np.full(len(mean), np.nan)
-    stratified = "task" in table.index.names
-    groups = [g for _, g in ranks.groupby(level="task", sort=False)] if stratified else [ranks]
-    if len(ranks) and min(len(g) for g in groups) > 1:
-        rng = np.random.default_rng(0)
-        sums = np.zeros((resamples, len(mean)))
-        for group in groups:
-            size = len(group)
-            sums += rng.multinomial(size, np.full(size, 1 / size), size=resamples) @ group.to_numpy()
-        low, high = _interval(sums / len(ranks))
-    return pd.DataFrame({"value": mean, "low": low, "high": high}, index=table.columns)
-
-
-def friedman(table: pd.DataFrame) -> tuple[float, float]:
-    """Friedman's chi-squared and p-value over blocks (Demsar, JMLR 2006); nan below 3 strategies."""
-    from scipy.stats import friedmanchisquare
-
-    if table.shape[1] < 3 or len(table) < 2:
+    samples = [places[name].dropna().to_numpy() for name in places]
+    if len(samples) < 3 or min(map(len, samples)) < 2:
         return np.nan, np.nan
-    if (table.nunique(axis=1) == 1).all():
+    if np.ptp(np.concatenate(samples)) == 0:
         return 0.0, 1.0
-    found = friedmanchisquare(*table.to_numpy().T)
+    found = stats.kruskal(*samples)
     return float(found.statistic), float(found.pvalue)
 
 
-def wilcoxon_holm(table: pd.DataFrame) -> pd.DataFrame:
-    """Holm-adjusted p-values [strategy, strategy] of Wilcoxon signed-rank tests over blocks.
+def mann_whitney_holm(places: pd.DataFrame) -> pd.DataFrame:
+    """Holm-adjusted two-sided p-values [strategy, strategy] of Mann and Whitney's tests over the columns.
 
-    See Benavoli, Corani and Mangili, JMLR 2016, for why not mean ranks. Zero differences count half for
-    either side. All nan with fewer than two strategies or two blocks.
+    All nan with fewer than two strategies, or two runs of one.
     """
-    names = list(table.columns)
-    if len(names) < 2 or len(table) < 2:
+    names = list(places.columns)
+    if len(names) < 2 or places.notna().sum().min() < 2:
         return pd.DataFrame(np.nan, names, names)
     import scikit_posthocs
 
-    long = table.melt(var_name="strategy", value_name="value", ignore_index=True)
-    found = scikit_posthocs.posthoc_wilcoxon(
-        long, val_col="value", group_col="strategy", zero_method="zsplit", p_adjust="holm"
-    )
+    long = places.melt(var_name="strategy", value_name="place").dropna()
+    found = scikit_posthocs.posthoc_mannwhitney(long, val_col="place", group_col="strategy", p_adjust="holm")
     return found.loc[names, names].fillna(1.0)
 
 
 class Pairs(NamedTuple):
-    """Probability [strategy, strategy] that a run of the row ends better than one of the column."""
+    """Probability [strategy, strategy] that a run of the row ends better than one of the column.
+
+    Attributes:
+        ranks: [strategy] the mean rank, 1 the best, that a run takes among one run of every strategy, which is 1 and
+            the probabilities that each other strategy does better. Where all strategies have the same number of
+            runs it is 1/2 + strategies * mean of `within_task_ranks`.
+    """
 
     value: np.ndarray
     low: np.ndarray
     high: np.ndarray
+    ranks: list[Estimate]
 
 
 def probability_of_improvement(
@@ -179,7 +171,11 @@ def probability_of_improvement(
     low, high = _interval(draws / len(samples))
     unknown = single[:, None] | single[None, :]
     low, high = np.where(unknown, np.nan, low), np.where(unknown, np.nan, high)
-    return Pairs(value / len(samples), low, high)
+    value, others = value / len(samples), ~np.eye(many, dtype=bool)
+    means = 1 + (value * others).sum(axis=0)
+    ends = _interval(1 + (draws * others).sum(axis=1) / len(samples))
+    bounds = [np.where(single.any(), np.nan, end) for end in ends]
+    return Pairs(value, low, high, [Estimate(*map(float, part)) for part in zip(means, *bounds, strict=True)])
 
 
 def _shares(values: np.ndarray, levels: np.ndarray, counts: np.ndarray) -> np.ndarray:
@@ -203,12 +199,30 @@ def indifferent(p_values: pd.DataFrame, name: str) -> list[str]:
     return [other for other in row.index if other == name or not row[other] < ALPHA]
 
 
-def hidden_pairs(means: Mapping[str, float], resolution: float) -> list[tuple[str, str, float]]:
-    """Pairs whose mean accuracies differ by less than `resolution`, with the difference, better one first."""
+def table_noise(ends: Mapping[str, np.ndarray], deviation: float, seeds: float) -> pd.DataFrame:
+    """By how much the mean true accuracies [strategy, strategy] of two strategies may differ by seed noise alone.
+
+    A true accuracy is itself a mean over `seeds` trainings. Runs that end with the same cell share its error, so
+    that the error of a difference has the variance sum over cells (w_a - w_b)^2 deviation^2 / seeds, where w are
+    the shares of a strategy's runs that end with the cell; this is 1.96 times its root. That incumbents were picked by
+    the same noisy means is ignored. nan where a strategy has no result, or the noise is not known.
+
+    Args:
+        ends: strategy -> the cell, as a number, with which each of its runs ends.
+        deviation: standard deviation of one training around its cell's mean.
+    """
+    names = list(ends)
+    _, cells = np.unique(np.concatenate([np.asarray(ends[n], dtype=np.int64) for n in names]), return_inverse=True)
+    size = int(cells.max()) + 1 if len(cells) else 0
+    parts = np.split(cells, np.cumsum([len(ends[n]) for n in names])[:-1])
+    shares = np.array([np.bincount(p, minlength=size) / len(p) if len(p) else np.full(size, np.nan) for p in parts])
+    squares = np.array([((shares - row) ** 2).sum(axis=1) for row in shares])
+    empty = np.array([len(p) == 0 for p in parts])
+    squares[empty[:, None] | empty[None, :]] = np.nan
+    return pd.DataFrame(1.96 * deviation * np.sqrt(squares / seeds), names, names)
+
+
+def ordered_pairs(means: Mapping[str, float]) -> list[tuple[str, str, float]]:
+    """All pairs of strategies that have a mean accuracy, with the difference, better one first."""
     order = sorted((name for name in means if np.isfinite(means[name])), key=lambda name: -means[name])
-    return [
-        (a, b, means[a] - means[b])
-        for i, a in enumerate(order)
-        for b in order[i + 1 :]
-        if means[a] - means[b] < resolution
-    ]
+    return [(a, b, means[a] - means[b]) for i, a in enumerate(order) for b in order[i + 1 :]]

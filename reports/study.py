@@ -9,6 +9,8 @@ last; a run that is missing from an unfinished comparison is nan.
 from __future__ import annotations
 
 import functools
+import logging
+from collections.abc import Hashable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,6 +20,9 @@ import pandas as pd
 
 from nasbench.errors import NasbenchError
 from nasbench.runs import Budget, Results
+from nasbench.spaces import Space, open_space
+
+log = logging.getLogger(__name__)
 
 METRICS = {"val": "validation", "test": "test"}
 """Short name of a metric, as in the columns of runs.csv -> the word for it."""
@@ -52,9 +57,42 @@ class Study:
             raise NasbenchError(f"{folder} holds no finished run yet; `nasbench compare --out {folder}` resumes it.")
         self.tasks = [t for t in self.suite.tasks if (self.runs["task"] == t).any()]
         self.strategies = [s for s in self.suite.strategies if (self.runs["strategy"] == s).any()]
-        self.metrics = ["val", *(["test"] if self.runs["best_test"].notna().any() else [])]
+        self.metrics = ["val", *(["test"] if self._has_test() else [])]
         self.together = bool(self.suite.search_task)
         self.budget = Budget.parse(self.suite.budget)
+        self._identities: dict[int, int] = {}
+        self._classes: dict[Hashable, int] = {}
+
+    def _has_test(self) -> bool:
+        """Whether there are test accuracies, by what is recorded of the table; if trained afresh, by the runs."""
+        best = any(d["best"]["test_acc"] is not None for d in self.results.documents)
+        noise = any((found or {}).get("test_acc") for found in self.manifest["table"].get("noise", {}).values())
+        return best or noise or bool(self.runs["best_test"].notna().any())
+
+    @functools.cached_property
+    def space(self) -> Space | None:
+        """The space of the comparison, or None if this release does not know it."""
+        try:
+            return open_space(self.manifest["table"]["space"])
+        except NasbenchError as error:
+            log.warning("cells are not drawn: %s", error)
+            return None
+
+    def identity(self, index: int) -> int:
+        """What counts as one cell: itself, or the first seen of its class where results belong to classes."""
+        if self.space is None or self.manifest["table"].get("rows") != "classes":
+            return index
+        if index not in self._identities:
+            same = self.space.canonical(self.space.cell(index))
+            self._identities[index] = self._classes.setdefault(same, index)
+        return self._identities[index]
+
+    def ends(self, metric: str, task: str, strategy: str) -> np.ndarray:
+        """The cells with which the runs that have a result end."""
+        documents = self.documents.get((task, strategy), [])
+        kept = [d for d in documents if d["incumbents"]["step"] and d["incumbents"][f"{metric}_acc"][-1] is not None]
+        cells = [self.identity(d["steps"]["cell"][d["incumbents"]["step"][-1]]) for d in kept]
+        return np.array(cells, dtype=np.int64)
 
     @functools.cached_property
     def references(self) -> dict[tuple[str, str], float]:

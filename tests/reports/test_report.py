@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import html.parser
 import json
 import os
@@ -9,6 +10,7 @@ import re
 import shutil
 import subprocess
 import sys
+import tomllib
 from collections import Counter
 from pathlib import Path
 
@@ -22,6 +24,7 @@ from nasbench.errors import NasbenchError
 from nasbench.runs import Suite, compare
 from nasbench.tables import Curves, Table
 from reports import page
+from reports.study import Study
 
 SIX = (
     "random_search",
@@ -179,7 +182,8 @@ def test_test_accuracy_reference_and_search_task(tmp_path):
     assert agreement["difference"] == pytest.approx(ours.mean() - 80)
     assert "Agreement with published numbers" in found.text
     assert "https://arxiv.org/abs/2001.00326" in found.references
-    assert "a block is a seed, with the mean over tasks" in found.text
+    assert "a search counts once, with its mean over tasks" in found.text
+    assert agreement["ours_sd"] == pytest.approx(ours.std(ddof=1))
     assert (folder / "report" / "figures" / "anytime_test.svg").is_file()
     assert (folder / "report" / "tables" / "scores_test_other.md").is_file()
 
@@ -221,7 +225,67 @@ def test_unfinished_comparison(tmp_path):
     found = Page(reports.write(folder))
     assert "The comparison is unfinished: 4 of 9 runs are missing." in found.text
     assert "Without any run: exhaustive." in found.text
-    assert "the 2 complete blocks of 3" in found.text
+    assert "of 5 runs, unpaired." in found.text
+
+
+def test_damaged_side_files_are_not_recorded(tmp_path):
+    folder = run(tmp_path)
+    for garbage in (b"\xff\x00,,,\n", b"", b'{"versions": "x", "command": 3}\n1,2,3,4,5\n'):
+        (folder / "timings.csv").write_bytes(garbage)
+        (folder / "provenance.json").write_bytes(garbage)
+        assert "command not recorded date not recorded" in Page(reports.write(folder)).text
+    (folder / "timings.csv").write_text("task,strategy,seed,overhead_seconds\ncifar10,random_search,0,soon\n")
+    (folder / "provenance.json").write_text(json.dumps({"command": "nasbench compare caf\udce9.toml"}))
+    assert "caf\\udce9.toml" in Page(reports.write(folder)).text
+
+
+def test_runs_that_end_for_want_of_results_are_named(tmp_path):
+    folder = run(tmp_path)
+    path = folder / "runs" / "cifar10" / "local_search" / "00001.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), "status": "missing"}))
+    text = Page(reports.write(folder)).text
+    assert "most of which had no result: 1 of local_search." in text
+    assert "1 missing" in text
+
+
+def test_test_accuracies_are_the_tables_even_if_no_run_has_a_result(tmp_path):
+    folder = run(tmp_path, made_up(), tasks=["toy"], budget="1s", reference={"random_search": {"toy": [80.0, 2.0]}})
+    text = Page(reports.write(folder)).text
+    assert "This table has no test accuracies" not in text
+
+
+def test_strategy_without_results_is_said_to_have_none(tmp_path):
+    folder = run(tmp_path)
+    for path in (folder / "runs" / "cifar10" / "random_search").iterdir():
+        document = json.loads(path.read_text())
+        document["incumbents"] = {name: [] for name in document["incumbents"]}
+        path.write_text(json.dumps(document))
+    assert "random_search has no result." in Page(reports.write(folder)).text
+
+
+def test_toml_makes_the_same_suite_again(tmp_path):
+    own = tmp_path / "own.py"
+    own.write_text("from strategies.random_search import RandomSearch\nclass Mine(RandomSearch):\n    pass\n")
+    chosen = strategies.select(["random_search", f"{own}:Mine"])
+    suite = Suite.from_fields(
+        {
+            "name": "mine", "title": 'A "title"', "tasks": ["cifar10"], "strategies": list(chosen), "seeds": 2,
+            "budget": "5evals", "notes": ["a\\b"], "observe": "seed",
+            "reference": {"Mine": {"cifar10": [90.0, 1.5]}},
+        }
+    )  # fmt: skip
+    compare(suite, chosen, tmp_path / "results", jobs=1)
+    study = Study(tmp_path / "results")
+    fields = tomllib.loads(page._toml(study))
+    assert fields["strategies"] == ["random_search", f"{own}:Mine"]
+    again = Suite.from_fields({**fields, "strategies": list(strategies.select(fields["strategies"]))})
+    assert again == Suite.from_fields(json.loads(json.dumps(dataclasses.asdict(suite))))
+    assert page._from_python(study) == []
+
+
+def test_what_came_from_python_is_named(tmp_path):
+    found = Page(reports.write(run(tmp_path, made_up(), tasks=["toy"])))
+    assert "Here the table did not come from a file that can be named: pass it to" in found.text
 
 
 def test_several_workers_have_a_clock(tmp_path):

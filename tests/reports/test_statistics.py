@@ -7,11 +7,9 @@ import itertools
 import numpy as np
 import pandas as pd
 import pytest
-import scikit_posthocs
 from scipy import stats
 
 from reports import statistics
-from reports.findings import hidden_groups
 
 
 def final_of(values: dict[str, dict[str, list[float]]]) -> pd.DataFrame:
@@ -58,40 +56,63 @@ def test_band_has_the_width_of_a_standard_error():
     assert high - low == pytest.approx(2 * 1.96 * curves.std(axis=0) / np.sqrt(200), rel=0.12)
 
 
-def test_blocks_rank_within_tasks_and_leave_out_incomplete_ones():
-    final = final_of({"t": {"a": [0.0, 1.0, np.nan], "b": [3.0, np.inf, 2.0]}})
-    found = statistics.blocks(final)
-    assert found.index.tolist() == [("t", 0), ("t", 1)]
-    assert found.to_numpy() == pytest.approx(np.array([[0, 3], [1, 4]]) / 4)
+def test_ranks_within_tasks_are_of_all_runs_together():
+    final = final_of({"t": {"a": [0.0, 1.0, np.nan], "b": [3.0, np.inf, 2.0]}, "u": {"a": [1.0], "b": [np.nan]}})
+    found = statistics.within_task_ranks(final)
+    assert found.index.tolist() == [("t", 0), ("t", 1), ("t", 2)]
+    expected = np.array([[0.5, 3.5], [1.5, 4.5], [np.nan, 2.5]]) / 5
+    assert found.to_numpy() == pytest.approx(expected, nan_ok=True)
 
 
-def test_blocks_of_one_search_scored_on_several_tasks_are_seeds():
-    final = final_of({"t": {"a": [0.0, 1.0], "b": [2.0, 3.0]}, "u": {"a": [30.0, 10.0], "b": [20.0, 0.0]}})
-    found = statistics.blocks(final, together=True)
+def test_one_search_scored_on_several_tasks_counts_once():
+    final = final_of({"t": {"a": [0.0, 1.0], "b": [2.0, 3.0]}, "u": {"a": [30.0, 10.0], "b": [20.0, np.nan]}})
+    found = statistics.within_task_ranks(final, together=True)
     assert found.index.tolist() == [0, 1]
-    assert found.loc[0].tolist() == pytest.approx([(0 + 1) / 2, (2 / 3 + 2 / 3) / 2])
+    assert found.loc[0].tolist() == pytest.approx([(0.5 / 4 + 2.5 / 3) / 2, (2.5 / 4 + 1.5 / 3) / 2])
+    assert np.isnan(found.loc[1, "b"])
 
 
-def test_mean_ranks_share_ties():
-    found = statistics.mean_ranks(statistics.blocks(final_of({"t": {"a": [0.0, 0.0], "b": [0.0, 5.0]}})))
-    assert found["value"].tolist() == [1.25, 1.75]
-    assert (found["low"] <= found["value"]).all()
-
-
-def test_friedman_agrees_with_scipy_on_the_regrets_themselves():
+def test_verdicts_do_not_depend_on_the_labels_of_seeds():
     final = random_final(2)
-    expected = stats.friedmanchisquare(*final.to_numpy().T)
-    found = statistics.friedman(statistics.blocks(final))
-    assert found == pytest.approx((expected.statistic, expected.pvalue))
+    mixed = final.copy()
+    mixed["b"] = mixed.groupby(level="task")["b"].transform(lambda x: x.to_numpy()[::-1])
+    first, second = statistics.within_task_ranks(final), statistics.within_task_ranks(mixed)
+    assert statistics.kruskal(first) == pytest.approx(statistics.kruskal(second))
+    ours, theirs = statistics.mann_whitney_holm(first), statistics.mann_whitney_holm(second)
+    assert ours.to_numpy() == pytest.approx(theirs.to_numpy())
 
 
-def test_wilcoxon_holm_agrees_with_scipy_and_holm_by_hand():
-    table = statistics.blocks(random_final(3))
-    found = statistics.wilcoxon_holm(table)
-    raw = {
-        pair: stats.wilcoxon(table[pair[0]], table[pair[1]], zero_method="zsplit").pvalue
-        for pair in itertools.combinations("abc", 2)
-    }
+def test_mean_rank_is_half_and_strategies_times_the_mean_within_task_rank():
+    final = random_final(8)
+    samples = [[final.loc[t, s].to_numpy() for s in "abc"] for t in ("easy", "hard")]
+    found = statistics.probability_of_improvement(samples).ranks
+    expected = 0.5 + 3 * statistics.within_task_ranks(final).mean()
+    assert [r.value for r in found] == pytest.approx(expected.tolist())
+    assert all(r.low < r.value < r.high for r in found)
+
+
+def test_mean_ranks_share_ties_and_reach_one():
+    found = statistics.probability_of_improvement([[np.array([0.0, 0.0]), np.array([0.0, 5.0])]]).ranks
+    assert [r.value for r in found] == [1.25, 1.75]
+    found = statistics.probability_of_improvement([[np.array([0.0, 1.0]), np.array([2.0, 5.0])]]).ranks
+    assert [r.value for r in found] == [1.0, 2.0]
+
+
+def test_kruskal_agrees_with_scipy():
+    places = statistics.within_task_ranks(random_final(2))
+    expected = stats.kruskal(*places.to_numpy().T)
+    assert statistics.kruskal(places) == pytest.approx((expected.statistic, expected.pvalue))
+    alone = random_final(2).loc[["hard"]]
+    expected = stats.kruskal(*alone.to_numpy().T)
+    assert statistics.kruskal(statistics.within_task_ranks(alone)) == pytest.approx(
+        (expected.statistic, expected.pvalue)
+    )
+
+
+def test_mann_whitney_agrees_with_scipy_and_holm_by_hand():
+    table = statistics.within_task_ranks(random_final(3))
+    found = statistics.mann_whitney_holm(table)
+    raw = {pair: stats.mannwhitneyu(table[pair[0]], table[pair[1]]).pvalue for pair in itertools.combinations("abc", 2)}
     running = 0.0
     for k, (pair, p) in enumerate(sorted(raw.items(), key=lambda item: item[1])):
         running = max(running, min(1.0, p * (3 - k)))
@@ -99,16 +120,19 @@ def test_wilcoxon_holm_agrees_with_scipy_and_holm_by_hand():
         assert found.loc[pair[::-1]] == pytest.approx(running)
 
 
-def test_wilcoxon_holm_separates_nothing_that_is_equal():
-    same = statistics.blocks(final_of({"t": {"a": [0.0] * 8, "b": [0.0] * 8}}))
-    assert statistics.wilcoxon_holm(same).loc["a", "b"] == 1.0
+def test_nothing_that_is_equal_is_separated():
+    same = statistics.within_task_ranks(final_of({"t": {s: [0.0] * 8 for s in "abc"}}))
+    assert statistics.mann_whitney_holm(same).loc["a", "b"] == 1.0
+    assert statistics.kruskal(same) == (0.0, 1.0)
 
 
-def test_tests_need_two_strategies_and_two_blocks():
-    one = statistics.blocks(final_of({"t": {"a": [1.0, 2.0]}}))
-    assert np.isnan(statistics.wilcoxon_holm(one).to_numpy()).all()
-    assert np.isnan(statistics.friedman(one)).all()
-    assert statistics.indifferent(statistics.wilcoxon_holm(one), "a") == ["a"]
+def test_tests_need_two_strategies_and_two_runs_of_each():
+    one = statistics.within_task_ranks(final_of({"t": {"a": [1.0, 2.0]}}))
+    assert np.isnan(statistics.mann_whitney_holm(one).to_numpy()).all()
+    assert np.isnan(statistics.kruskal(one)).all()
+    assert statistics.indifferent(statistics.mann_whitney_holm(one), "a") == ["a"]
+    few = statistics.within_task_ranks(final_of({"t": {"a": [1.0, 2.0], "b": [1.0, np.nan]}}))
+    assert np.isnan(statistics.mann_whitney_holm(few).to_numpy()).all()
 
 
 def test_probability_of_improvement_is_mann_whitney():
@@ -145,17 +169,24 @@ def test_searches_scored_on_several_tasks_are_resampled_together():
     assert width[2] < 0.85 * width[0]
 
 
-def test_hidden_pairs_and_groups():
-    means = {"a": 90.0, "b": 91.0, "c": 91.4, "d": 89.2, "e": float("nan")}
-    pairs = [(a, b) for a, b, _ in statistics.hidden_pairs(means, 1.2)]
-    assert pairs == [("c", "b"), ("b", "a"), ("a", "d")]
-    assert hidden_groups(means, 1.2) == [["c", "b"], ["b", "a"], ["a", "d"]]
-    assert hidden_groups(means, 1.5) == [["c", "b", "a"], ["a", "d"]]
-    assert hidden_groups(means, 0.1) == []
+def test_table_noise_of_single_cells_and_of_many():
+    ends = {"a": np.array([7]), "b": np.array([9]), "many": np.arange(100), "same": np.array([7, 7]), "none": []}
+    found = statistics.table_noise({n: np.array(v, dtype=int) for n, v in ends.items()}, 0.3, 3)
+    assert found.loc["a", "b"] == pytest.approx(1.96 * 0.3 * np.sqrt(2 / 3))  # the resolution of two cells
+    assert found.loc["a", "same"] == 0
+    assert found.loc["a", "many"] == pytest.approx(1.96 * 0.3 * np.sqrt((0.99**2 + 99 * 0.01**2) / 3))
+    assert np.isnan(found.loc["a", "none"])
+    assert np.isnan(statistics.table_noise({"a": np.array([1])}, np.nan, np.nan).to_numpy()).all()
 
 
-def test_nemenyi_of_the_library_agrees_that_far_apart_is_far_apart():
-    table = statistics.blocks(random_final(7, seeds=60))
-    ours, theirs = statistics.wilcoxon_holm(table), scikit_posthocs.posthoc_nemenyi_friedman(table.to_numpy())
-    assert ours.loc["a", "c"] < 0.001
-    assert theirs.iloc[0, 2] < 0.001
+def test_table_noise_is_the_spread_of_simulated_differences():
+    rng = np.random.default_rng(9)
+    ends = {"a": rng.integers(0, 5, 40), "b": rng.integers(2, 9, 30)}
+    errors = rng.normal(0, 0.5 / np.sqrt(3), (20000, 9))
+    differences = errors[:, ends["a"]].mean(axis=1) - errors[:, ends["b"]].mean(axis=1)
+    assert statistics.table_noise(ends, 0.5, 3).loc["a", "b"] == pytest.approx(1.96 * differences.std(), rel=0.03)
+
+
+def test_ordered_pairs_put_the_better_first():
+    means = {"a": 90.0, "b": 91.0, "e": float("nan")}
+    assert statistics.ordered_pairs(means) == [("b", "a", 1.0)]
