@@ -55,11 +55,16 @@ class TabularBenchmark:
             raise NasbenchError(f"a schedule is a number of epochs or 'ends', not {schedule!r}.")
         self.epochs = tuple(self._by_epochs)
         self.resumable = schedule != "ends" and len(self.epochs) > 1
-        self.identity: Callable[[Cell], Hashable] | None = table.row if table.rows == "classes" else None
+        self.identity: Callable[[Cell], Hashable] | None = self._representative if table.rows == "classes" else None
         self.descriptor: Mapping[str, Any] = table.curves(task).attributes
         self._outcomes: dict[Trial, Outcome] = {}
         self._means: dict[tuple[str, int], list[float]] = {}
         self._planes: dict[tuple[str, int], np.ndarray] = {}
+
+    def _representative(self, cell: Cell) -> int:
+        """Index of the cell that stands for the class of `cell`; the cell's own where the table has no row for it."""
+        row = self.table.row(cell)
+        return int(self.table.cells[row]) if row >= 0 else self.space.index(cell)
 
     @property
     def has_seconds(self) -> bool:
