@@ -67,6 +67,13 @@ def test_query_and_table_commands(capsys, tmp_path):
     assert "91.6067" in capsys.readouterr().out
 
 
+def test_a_table_is_drawn(capsys, tmp_path):
+    for name in ("digits", "nasbench201"):
+        assert main(["table", "draw", name, str(tmp_path / f"{name}.png")]) == 0
+        assert (tmp_path / f"{name}.png").read_bytes().startswith(b"\x89PNG")
+    assert "unknown kind of figure" in fails(capsys, "table", "draw", "digits", tmp_path / "x.gif")
+
+
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
