@@ -61,7 +61,7 @@ CATALOGUE: dict[str, Entry] = {
     "regularized_evolution-nasbench201": Entry(
         "strategies.regularized_evolution:RegularizedEvolution",
         "evolution",
-        "Real et al., AAAI 2019, as set in the scripts released with NAS-Bench-201",
+        "Real et al., AAAI 2019; small population, as used for NAS-Bench-201 (from memory)",
         {"population_size": 10, "sample_size": 3},
     ),
     "genetic_algorithm": Entry(

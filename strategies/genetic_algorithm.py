@@ -2,7 +2,7 @@
 
 Xie and Yuille, "Genetic CNN", ICCV 2017 (arXiv:1703.01513): roulette-wheel selection without elite there
 (`tournament_size=0, elite=0`); by default tournaments and a small elite, which suit budgets of a few hundred
-evaluations. Charges trainings only.
+evaluations. The rates of the variant named after the paper are from memory. Charges trainings only.
 """
 
 from __future__ import annotations

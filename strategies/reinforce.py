@@ -1,7 +1,8 @@
 """REINFORCE: a softmax policy per decision, moved towards decisions that were better than a running mean.
 
 Williams, "Simple Statistical Gradient-Following Algorithms", Machine Learning 1992; for cells as in Dong and Yang,
-"NAS-Bench-201", ICLR 2020, section 4 and its released code (Adam, exponential moving baseline). Charges trainings only.
+"NAS-Bench-201", ICLR 2020 (Adam and an exponential moving baseline; settings not checked against it). Charges
+trainings only.
 """
 
 from __future__ import annotations

@@ -199,7 +199,7 @@ class NASBench101(Space):
         return [_cell(code) for code in found]
 
     def mutate(self, cell: Cell101, rng: np.random.Generator) -> Cell101:
-        """The mutation that the paper's regularised evolution uses, not a uniform neighbour.
+        """Independent edits of edges and operations, as in NAS-Bench-101's regularised evolution (rates from memory).
 
         Each of the 21 edges of the 7-vertex frame flips with probability 1/7 and each of the 5 operations
         changes to another one with probability 1/5, again until that makes another valid cell. Operations of
