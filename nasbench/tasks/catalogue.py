@@ -238,7 +238,7 @@ register(
          "x_test": "bef4ecab320f06d8554ea6380940ec79", "y_test": "bb300cfdad3c16e7a12a480ee83cd310"},
         f" (or install Debian's dataset-fashion-mnist, which puts them into {DEBIAN}/fashion-mnist)",
     ),
-    (5000, 2500, 2500), "MIT", "H. Xiao, K. Rasul and R. Vollgraf, Fashion-MNIST, arXiv:1708.07747, 2017",
+    (8000, 4000, 4000), "MIT", "H. Xiao, K. Rasul and R. Vollgraf, Fashion-MNIST, arXiv:1708.07747, 2017",
     "Articles of clothing, grey, 28 x 28 averaged 2 x 2 to 14 x 14 and padded with zeros to 16 x 16.",
 )  # fmt: skip
 register(

@@ -301,7 +301,7 @@ def test_real_fashion_mnist():
     if not (DEBIAN / "fashion-mnist").is_dir():
         pytest.skip("needs Debian's dataset-fashion-mnist")
     task = load_task("fashion_mnist")
-    assert task.key == "fashion_mnist-5000-2500-2500"
+    assert task.key == "fashion_mnist-8000-4000-4000"
     assert task.digest.startswith("bead3853b233")
     assert set(np.bincount(task.y_train)) == {500}
 

@@ -67,7 +67,7 @@ void Network::weight_gradient(Edge& e, int block, int count) {
 
 void Network::conv_backward(Edge& e) {
     Node &s = nodes[e.source], &o = nodes[e.target];
-    const int at_once = o.h * o.w <= 16 ? blocks : 1, row = o.w * o.c;
+    const int at_once = weight_blocks(o), row = o.w * o.c;
     if (dz_shape[0] != o.c || dz_shape[1] != o.h || dz_shape[2] != o.w)   // its border must be zero
         memset(dz, 0, ((size_t)at_once * o.wide + 2 * o.c) * sizeof(V));
     dz_shape[0] = o.c, dz_shape[1] = o.h, dz_shape[2] = o.w;

@@ -14,6 +14,8 @@ typedef float V __attribute__((vector_size(L * 4)));
 #define UNROLL _Pragma("GCC unroll 8")
 #if defined(__AVX512F__)
 #define KEEP(v) asm("" : "+v"(v))   // loaded once and held, not folded into every use
+#elif defined(__AVX__)
+#define KEEP(v) asm("" : "+x"(v))
 #else
 #define KEEP(v)
 #endif
@@ -87,11 +89,14 @@ static inline void tiles(const Geometry& G, int y, int from, int to, int co, con
     }
 }
 
-// A few rows at a time, so that x stays in the first-level cache while all output channels are made.
+// A few rows at a time, so that x stays in the first-level cache while all output channels are made. With 16 registers,
+// 12 sums in flight hide the latency of multiply-adds that 8 do not: 2 pixels by 6 channels, or 3 by 4.
 template <class End>
 static void convolve(const std::vector<Geometry>& all, const V* x, const float* w, const End& end) {
     for (const Geometry& G : all) {
         const int group = G.columns < 16 ? 16 / G.columns : 1, main = G.columns - G.columns % PIXELS;
+        const int sixes = L == 8 && main ? G.outputs / 12 * 12 : 0;
+        const int threes = L == 8 && main >= 6 ? (main - (3 - main % 3) % 3 * 2) : 0;
         for (int start = 0; start < G.rows; start += group) {
             const int stop = start + group < G.rows ? start + group : G.rows;
             if (main < G.columns && G.outputs % WIDE == 0)
@@ -100,9 +105,13 @@ static void convolve(const std::vector<Geometry>& all, const V* x, const float* 
             else if (main < G.columns)
                 for (int co = 0; co < G.outputs; co += CHANNELS)
                     for (int y = start; y < stop; y++) tiles<1, CHANNELS>(G, y, main, G.columns, co, x, w, end);
-            if (main)
-                for (int co = 0; co < G.outputs; co += CHANNELS)
-                    for (int y = start; y < stop; y++) tiles<PIXELS, CHANNELS>(G, y, 0, main, co, x, w, end);
+            for (int co = 0; co < sixes; co += 6)
+                for (int y = start; y < stop; y++) tiles<PIXELS, 6>(G, y, 0, main, co, x, w, end);
+            for (int co = sixes; main && co < G.outputs; co += CHANNELS)
+                for (int y = start; y < stop; y++) {
+                    if (threes) tiles<3, CHANNELS>(G, y, 0, threes, co, x, w, end);
+                    tiles<PIXELS, CHANNELS>(G, y, threes, main, co, x, w, end);
+                }
         }
     }
 }
@@ -119,12 +128,12 @@ static inline void weight_tile(const V* x, const V* dz, int blocks, int x_block,
             const V* xp = x + (size_t)b * x_block + y * x_row;
             const V* dp = dz + (size_t)b * dz_block + y * dz_row;
             for (int i = 0; i < columns; i++, xp += x_step, dp += dz_step) {
-                V dv[CHANNELS];
-                UNROLL for (int c = 0; c < CHANNELS; c++) dv[c] = dp[c];
-                UNROLL for (int k = 0; k < K; k++) {
-                    V xv = xp[k];
-                    KEEP(xv);
-                    UNROLL for (int c = 0; c < CHANNELS; c++) acc[k][c] += xv * dv[c];
+                V xv[K];
+                UNROLL for (int k = 0; k < K; k++) { xv[k] = xp[k]; KEEP(xv[k]); }
+                UNROLL for (int c = 0; c < CHANNELS; c++) {
+                    V dv = dp[c];
+                    KEEP(dv);
+                    UNROLL for (int k = 0; k < K; k++) acc[k][c] += xv[k] * dv;
                 }
             }
         }
@@ -146,6 +155,19 @@ static inline V sums(const V* v) {
                __builtin_shufflevector(b[2 * i], b[2 * i + 1], 4, 5, 6, 7, 20, 21, 22, 23, 12, 13, 14, 15, 28, 29, 30, 31);
     return __builtin_shufflevector(c[0], c[1], 0, 1, 2, 3, 4, 5, 6, 7, 16, 17, 18, 19, 20, 21, 22, 23) +
            __builtin_shufflevector(c[0], c[1], 8, 9, 10, 11, 12, 13, 14, 15, 24, 25, 26, 27, 28, 29, 30, 31);
+}
+#elif defined(__AVX__)
+// Sums of 8 vectors as one vector.
+static inline V sums(const V* v) {
+    V a[4], b[2];
+    for (int i = 0; i < 4; i++)
+        a[i] = __builtin_shufflevector(v[2 * i], v[2 * i + 1], 0, 8, 2, 10, 4, 12, 6, 14) +
+               __builtin_shufflevector(v[2 * i], v[2 * i + 1], 1, 9, 3, 11, 5, 13, 7, 15);
+    for (int i = 0; i < 2; i++)
+        b[i] = __builtin_shufflevector(a[2 * i], a[2 * i + 1], 0, 1, 8, 9, 4, 5, 12, 13) +
+               __builtin_shufflevector(a[2 * i], a[2 * i + 1], 2, 3, 10, 11, 6, 7, 14, 15);
+    return __builtin_shufflevector(b[0], b[1], 0, 1, 2, 3, 8, 9, 10, 11) +
+           __builtin_shufflevector(b[0], b[1], 4, 5, 6, 7, 12, 13, 14, 15);
 }
 #else
 static inline V sums(const V* v) {

@@ -55,6 +55,7 @@ struct Network {
     void norm_backward(int n);
     void conv_backward(Edge& e);
     void weight_gradient(Edge& e, int block, int count);
+    int weight_blocks(const Node& o) const { return L == 16 && o.h * o.w <= 16 ? blocks : 1; }
     void update(float lr, float momentum_factor, float decay);
     double evaluate(const float* images, const int32_t* labels, int n);
 };
