@@ -19,6 +19,7 @@ import numpy as np
 from ..errors import NasbenchError, unknown
 from .base import Space
 from .equivalence import RULES
+from .ways import measures, summarise, word_counts
 
 if TYPE_CHECKING:
     import networkx as nx
@@ -45,7 +46,7 @@ class CellSpace(Space):
         parameter_free: operations without weights of their own (`none` and `skip_connect` apart).
     """
 
-    encodings = ("one_hot", "path", "counts")
+    encodings = ("one_hot", "path", "counts", "path_counts", "summary")
 
     def __init__(
         self,
@@ -188,7 +189,11 @@ class CellSpace(Space):
         `one_hot`: the operation on each edge, d = 6 k for k operations. `path`: for every sequence of operations
         other than none along a way from input to output, whether the cell has it (White et al., BANANAS,
         arXiv:1910.11858), d = p + p^2 + p^3 for p = k - 1. `counts`: how often each operation stands on a live
-        way from input to output, edges that are on none counted as `none`, d = k.
+        way from input to output, edges that are on none counted as `none`, d = k. `path_counts`: how many ways from
+        input to output spell each sequence of operations other than none and skip connections, which are left out
+        of it, d = 1 + q + q^2 + q^3 for q = k - 2. `summary`: `counts`, the number of ways, and for each operation of
+        these, for all convolutions and for all of them together the most, the least and the mean along a way,
+        d = k + 1 + 3 (q + 2). The last two and `counts` are the same for cells that differ in dead edges only.
         """
         codes = self._codes(cells)
         kinds = len(self.operations)
@@ -196,9 +201,15 @@ class CellSpace(Space):
             return np.eye(kinds, dtype=np.float32)[codes].reshape(len(codes), -1)
         if encoding == "path":
             return self._paths(codes)
-        if encoding == "counts":
+        if encoding == "path_counts":
+            return word_counts(self._words(codes), kinds - 2)
+        if encoding in ("counts", "summary"):
             live = np.where(self.live_edges(codes), codes, NONE)
-            return (live[:, :, None] == np.arange(kinds)).sum(axis=1, dtype=np.float32)
+            counts = (live[:, :, None] == np.arange(kinds)).sum(axis=1, dtype=np.float32)
+            if encoding == "counts":
+                return counts
+            ways = summarise(self._words(codes), measures(self.operations[2:]))
+            return np.concatenate([counts, ways], axis=1)
         raise unknown("encoding", encoding, self.encodings)
 
     @staticmethod
@@ -222,6 +233,16 @@ class CellSpace(Space):
                 word = word * kinds + along[rows, step] - 1
             features[rows, offset[len(path)] + word] = 1
         return features
+
+    @staticmethod
+    def _words(codes: np.ndarray) -> np.ndarray:
+        """Operations [m, 4, 3] along each of PATHS for `ways`: codes less 2, -1 for skips, -2 first if closed."""
+        words = np.full((len(codes), len(PATHS), 3), -1)
+        for way, path in enumerate(PATHS):
+            along = codes[:, path]
+            words[:, way, : len(path)] = np.maximum(along - 2, -1)
+            words[(along == NONE).any(axis=1), way, 0] = -2
+        return words
 
     def graph_arrays(self, cells: Sequence[OpCodes] | np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Operations as nodes: adjacency [m, 8, 8] and one-hot features [m, 8, k + 2], float32.

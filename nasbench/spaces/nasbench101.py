@@ -23,6 +23,7 @@ from . import enumeration101 as enumeration
 from .base import Space
 from .enumeration101 import KINDS, MAX_EDGES, MAX_VERTICES, SIZE
 from .equivalence import RULES
+from .ways import measures, summarise, word_counts
 
 if TYPE_CHECKING:
     import networkx as nx
@@ -52,7 +53,7 @@ class NASBench101(Space):
     name = "nasbench101"
     operations = ("conv3x3-bn-relu", "conv1x1-bn-relu", "maxpool3x3")
     choices = (2,) * len(SLOTS) + (KINDS,) * INTERIOR
-    encodings = ("one_hot", "path", "counts")
+    encodings = ("one_hot", "path", "counts", "path_counts", "summary")
 
     def __repr__(self) -> str:
         return f"NASBench101({len(self)} cells)"
@@ -275,16 +276,21 @@ class NASBench101(Space):
         cell has no such vertex, d = 36. `path`: for every sequence of operations along a way from input to
         output, shorter ones first, whether the cell has it, d = 1 + 3 + 9 + 27 + 81 + 243 = 364 (White et
         al., BANANAS, arXiv:1910.11858; the first 40 columns are the ways of at most 3 operations). `counts`:
-        vertices with each operation, and edges, d = 4.
+        vertices with each operation, and edges, d = 4. `path_counts`: `path` with the number of ways. `summary`:
+        `counts`, and how many ways there are and what is on them (see nasbench.spaces.ways.summarise), d = 20.
         """
         values = self._decisions(cells)
-        if encoding == "path":
-            return _paths(values)
+        if encoding in ("path", "path_counts"):
+            paths = word_counts(_words(values), KINDS)
+            return paths if encoding == "path_counts" else np.minimum(paths, 1)
         edges, features = values[:, : len(SLOTS)], self._operation_features(values)
         if encoding == "one_hot":
             return np.concatenate([edges, features.reshape(len(values), -1)], axis=1, dtype=np.float32)
-        if encoding == "counts":
-            return np.concatenate([features.sum(axis=1), edges.sum(axis=1, keepdims=True)], axis=1, dtype=np.float32)
+        if encoding in ("counts", "summary"):
+            parts = [features.sum(axis=1), edges.sum(axis=1, keepdims=True)]
+            if encoding == "summary":
+                parts.append(summarise(_words(values), measures(self.operations)))
+            return np.concatenate(parts, axis=1, dtype=np.float32)
         raise unknown("encoding", encoding, self.encodings)
 
     @staticmethod
@@ -308,18 +314,15 @@ class NASBench101(Space):
         return adjacency, features
 
 
-def _paths(values: np.ndarray) -> np.ndarray:
-    offset = np.cumsum([0, *(KINDS**length for length in range(INTERIOR + 1))])
-    features = np.zeros((len(values), offset[-1]), dtype=np.float32)
-    for length in range(INTERIOR + 1):
-        for inner in itertools.combinations(range(1, MAX_VERTICES - 1), length):
-            way = itertools.pairwise((0, *inner, MAX_VERTICES - 1))
-            rows = np.flatnonzero(values[:, [_SLOT[edge] for edge in way]].all(axis=1))
-            word = np.zeros(len(rows), dtype=np.int64)
-            for v in inner:
-                word = word * KINDS + values[rows, len(SLOTS) + v - 1]
-            features[rows, offset[length] + word] = 1
-    return features
+def _words(values: np.ndarray) -> np.ndarray:
+    """Operations [m, 32, 5] along every way through the frame, as `ways` takes them."""
+    inner = [w for length in range(INTERIOR + 1) for w in itertools.combinations(range(1, MAX_VERTICES - 1), length)]
+    words = np.full((len(values), len(inner), INTERIOR), -1, dtype=np.int8)
+    for way, vertices in enumerate(inner):
+        slots = [_SLOT[edge] for edge in itertools.pairwise((0, *vertices, MAX_VERTICES - 1))]
+        words[:, way, : len(vertices)] = values[:, [len(SLOTS) + v - 1 for v in vertices]]
+        words[~values[:, slots].all(axis=1), way, 0] = -2
+    return words
 
 
 def _framed(edge: tuple[int, int], vertices: int) -> int:

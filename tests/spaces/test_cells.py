@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import pickle
 
+import networkx as nx
 import numpy as np
 import pytest
 from hypothesis import given
@@ -94,8 +95,6 @@ def test_encodings_against_a_slow_walk_over_paths():
     for cell, count, path in zip(some, counts, paths, strict=True):
         graph = SPACE.graph(cell)
         words, live = set(), set()
-        import networkx as nx
-
         for nodes in nx.all_simple_paths(graph, 0, 3):
             edges = list(itertools.pairwise(nodes))
             live |= set(edges)
@@ -103,6 +102,32 @@ def test_encodings_against_a_slow_walk_over_paths():
         assert path.sum() == len(words)
         names = [graph.edges[e]["operation"] for e in live]
         assert count.tolist() == [6 - len(live), *(names.count(o) for o in SPACE.operations[1:])]
+
+
+def test_encodings_of_ways_against_a_slow_walk():
+    rng = np.random.default_rng(2)
+    some = [*(SPACE.sample(rng) for _ in range(200)), (0,) * 6]
+    acting = SPACE.operations[2:]
+    spelled, summary = SPACE.encode(some, "path_counts"), SPACE.encode(some, "summary")
+    assert spelled.shape == (201, 1 + 3 + 9 + 27)
+    assert summary.shape == (201, 5 + 1 + 3 * 5)
+    assert np.array_equal(summary[:, :5], SPACE.encode(some, "counts"))
+    for cell, words, numbers in zip(some, spelled, summary, strict=True):
+        graph = SPACE.graph(cell)
+        ways = [
+            [acting.index(name) for e in itertools.pairwise(nodes) if (name := graph.edges[e]["operation"]) in acting]
+            for nodes in nx.all_simple_paths(graph, 0, 3)
+        ]
+        expected = np.zeros(40)
+        for way in ways:
+            expected[(0, 1, 4, 13)[len(way)] + sum(3**i * letter for i, letter in enumerate(reversed(way)))] += 1
+        assert words.tolist() == expected.tolist()
+        assert numbers[5] == len(ways)
+        measured = ([way.count(0) for way in ways], [way.count(1) for way in ways], [way.count(2) for way in ways],
+                    [sum(letter < 2 for letter in way) for way in ways], [len(way) for way in ways])  # fmt: skip
+        for i, values in enumerate(measured):
+            most_least_mean = [max(values), min(values), np.mean(values)] if ways else [-1, -1, -1]
+            np.testing.assert_allclose(numbers[6 + 3 * i : 9 + 3 * i], most_least_mean, rtol=1e-6)
 
 
 def test_encodings_of_the_whole_space_have_the_documented_shapes():

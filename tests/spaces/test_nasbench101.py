@@ -12,6 +12,7 @@ import os
 import pickle
 import subprocess
 import sys
+from collections import Counter
 from pathlib import Path
 
 import networkx as nx
@@ -183,17 +184,24 @@ def test_encodings_say_what_the_graph_says(cell):
     graph = SPACE.graph(cell)
     names = [SPACE.operations.index(graph.nodes[v]["operation"]) for v in range(1, len(cell.operations) + 1)]
     offset = np.cumsum([0, 1, 3, 9, 27, 81])
-    expected = set()
-    for way in nx.all_simple_paths(graph, 0, len(cell.operations) + 1):
+    expected = Counter()
+    ways = list(nx.all_simple_paths(graph, 0, len(cell.operations) + 1))
+    for way in ways:
         word = 0
         for v in way[1:-1]:
             word = word * 3 + names[v - 1]
-        expected.add(offset[len(way) - 2] + word)
+        expected[int(offset[len(way) - 2] + word)] += 1
     path = SPACE.encode([cell], "path")
     assert path.shape == (1, 364)
-    assert set(np.flatnonzero(path[0])) == expected
+    assert set(np.flatnonzero(path[0])) == set(expected)
+    spelled = SPACE.encode([cell], "path_counts")[0]
+    assert {i: spelled[i] for i in np.flatnonzero(spelled)} == expected
     counts = [*(cell.operations.count(code) for code in range(3)), len(cell.edges)]
     assert SPACE.encode([cell], "counts").tolist() == [counts]
+    summary = SPACE.encode([cell], "summary")[0].tolist()
+    lengths = [len(way) - 2 for way in ways]
+    assert summary[:5] == [*counts, len(ways)]
+    assert summary[-3:] == pytest.approx([max(lengths), min(lengths), np.mean(lengths)])
     one_hot = SPACE.encode([cell], "one_hot")
     assert one_hot.shape == (1, 36)
     assert one_hot[0, :21].tolist() == list(SPACE.to_choices(cell)[:21])
