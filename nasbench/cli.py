@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from . import __version__
 from . import commands as training
 from .errors import NasbenchError, unknown
+from .fit_command import fit_parser
 from .terminal import Parser, Progress, names, show
 
 if TYPE_CHECKING:
@@ -110,6 +111,7 @@ def _parser() -> argparse.ArgumentParser:
 
     _table_parser(commands.add_parser("table", help="list, inspect, verify, import, merge, export or replay tables"))
     training.train_parser(commands.add_parser("train", help="train one cell, or many classes of cells into shards"))
+    fit_parser(commands.add_parser("fit", help="fit predictors to a table and score them on the cells left out"))
     training.task_parser(commands.add_parser("task", help="list or inspect the tasks that can be trained"))
     return parser
 

@@ -1,2 +1,71 @@
-"""Predictors of accuracy, cost and learning curves. None is here yet: the tables and strategies came
-first."""
+"""Predictors of accuracy and cost: scikit-learn estimators that take cells.
+
+    predictor = surrogates.build("gp", space="nasbench201")
+    predictor.fit(cells, accuracies)                       # cells as decisions [n, d]: space.cells[rows]
+    mean, spread = predictor.predict(space.cells, return_std=True)
+
+Each is a pipeline of a cell encoder and a regressor, so it clones, pickles and tunes like any other estimator. One more
+is one function from a space's name to an estimator and one line in CATALOGUE; it is then in `nasbench fit`, the
+contract tests and the reports.
+"""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A predictor of the catalogue.
+
+    Attributes:
+        home: module and function, "surrogates.trees:xgboost"; the function takes a space's name.
+        family: what kind of model it is.
+        paper: source.
+        package: what has to be installed beside nasbench[predict]; the extra `predictors` has it.
+    """
+
+    home: str
+    family: str
+    paper: str
+    package: str = ""
+
+
+CATALOGUE: dict[str, Entry] = {
+    "ridge": Entry("surrogates.linear:ridge", "linear", "Hoerl and Kennard, Technometrics 1970"),
+    "bayesian_ridge": Entry("surrogates.linear:bayesian_ridge", "linear", "MacKay, Neural Computation 1992"),
+    "gp": Entry("surrogates.gaussian_process:gp", "Gaussian process", "Rasmussen and Williams, MIT Press 2006"),
+    "gp_wl": Entry("surrogates.gaussian_process:gp_wl", "Gaussian process", "Ru et al., ICLR 2021 (arXiv:2006.07556)"),
+    "random_forest": Entry("surrogates.trees:random_forest", "trees", "Breiman, Machine Learning 2001"),
+    "xgboost": Entry("surrogates.trees:xgboost", "trees", "Chen and Guestrin, KDD 2016 (arXiv:1603.02754)"),
+    "lightgbm": Entry("surrogates.trees:lightgbm", "trees", "Ke et al., NeurIPS 2017", "lightgbm"),
+    "ngboost": Entry("surrogates.trees:ngboost", "trees", "Duan et al., ICML 2020 (arXiv:1910.03225)", "ngboost"),
+    "ensemble": Entry("surrogates.ensemble:ensemble", "ensemble", "members weighted by cross-validated Kendall tau"),
+}
+
+
+def build(name: str, space: str = "nasbench201") -> Any:
+    """A new, unfitted predictor for cells of `space`.
+
+    NasbenchError for an unknown name or space, and where a package that it needs is not installed.
+    """
+    from nasbench.errors import NasbenchError, unknown
+    from nasbench.spaces import open_space
+
+    if name not in CATALOGUE:
+        raise unknown("predictor", name, CATALOGUE)
+    open_space(space)
+    package = CATALOGUE[name].package
+    if package and importlib.util.find_spec(package) is None:
+        raise NasbenchError(f"the predictor {name!r} needs the package {package}: pip install 'nasbench[predictors]'.")
+    module, function = CATALOGUE[name].home.split(":")
+    return getattr(importlib.import_module(module), function)(space)
+
+
+def available(names: Iterable[str] = CATALOGUE) -> list[str]:
+    """Those of `names` whose packages are installed."""
+    return [n for n in names if not CATALOGUE[n].package or importlib.util.find_spec(CATALOGUE[n].package)]

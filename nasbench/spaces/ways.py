@@ -19,7 +19,7 @@ BLOCK = 20_000
 
 
 def word_counts(words: np.ndarray, kinds: int) -> np.ndarray:
-    """How many ways spell each word of `kinds` operations, shorter words first, float32 [m, 1 + k + k^2 + ... + k^l]."""
+    """How many ways spell each word of k = `kinds` operations, float32 [m, 1 + k + ... + k^l], shorter words first."""
     longest = words.shape[2]
     start = np.cumsum([0, *(kinds**length for length in range(longest + 1))])
     features = np.zeros((len(words), start[-1]), dtype=np.float32)

@@ -1,0 +1,60 @@
+"""The command `nasbench fit`: predictors on a table, and how good each is."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from .errors import NasbenchError
+from .terminal import Progress, names, show
+
+
+def fit_parser(parser: argparse.ArgumentParser) -> None:
+    """Options of `nasbench fit`."""
+    add = parser.add_argument
+    add("--table", default="nasbench201", help="a shipped table's name or a .h5 file (default: nasbench201)")
+    add("--task", help="task of the table (default: its first)")
+    add("--predictor", type=names, default=["ridge", "gp", "xgboost"], metavar="A,B,...",
+        help="predictors, or all (default: ridge,gp,xgboost)")  # fmt: skip
+    add("--train-sizes", type=names, default=["50", "100", "200"], metavar="N,M,...",
+        help="numbers of labelled cells (default: 50,100,200)")  # fmt: skip
+    add("--seeds", type=int, default=20, help="draws of the training set (default: 20)")
+    add("--target", default="accuracy", help="accuracy, train_seconds or latency_seconds")
+    add("--schedule", type=int, help="length of the training schedule (default: the longest)")
+    add("--out", type=Path, help="folder (default: results/fit-TABLE-TASK); an unfinished study is gone on with")
+    add("--jobs", type=int, default=-1, help="processes (default: one per core); results are the same for any")
+    parser.set_defaults(command=_fit)
+
+
+def _fit(options: argparse.Namespace) -> None:
+    import numpy as np
+    import pandas as pd
+
+    import surrogates
+    from surrogates.study import Study, run_study
+
+    from .tables import open_table
+
+    table = open_table(options.table)
+    task = options.task or table.tasks[0]
+    chosen = surrogates.available() if options.predictor == ["all"] else options.predictor
+    try:
+        sizes = tuple(int(text) for text in options.train_sizes)
+    except ValueError:
+        raise NasbenchError(f"--train-sizes are whole numbers, not {', '.join(options.train_sizes)!r}.") from None
+    study = Study(table.name, task, tuple(chosen), sizes, options.seeds, options.target, options.schedule)
+    folder = options.out or Path("results") / f"fit-{table.name}-{task}"
+    with Progress(f"fit {task}", "fits", lines=True) as progress:
+        run_study(study, table, folder, options.jobs, progress)
+    scores = pd.concat([pd.read_csv(folder / "scores.csv"), pd.read_csv(folder / "seconds.csv")])
+    means = scores.groupby(["predictor", "n", "metric"])["value"].mean().unstack()
+    lines = []
+    for name in study.predictors:
+        taus = [means["kendall"].get((name, n), np.nan) for n in sizes]
+        last = means.loc[name, sizes[-1]]
+        facts = (f"{last['coverage_90']:.2f}", f"{last['regret']:.3g}", f"{last['fit_seconds']:.2g}")
+        lines.append([name, *(f"{tau:.3f}" for tau in taus), *facts])
+    columns = ["predictor", *(f"tau, n = {n}" for n in sizes)]
+    columns += [f"{what}, n = {sizes[-1]}" for what in ("in 90 % interval", "regret", "fit seconds")]
+    show(f"{table.name}, {task}, {options.target}: means over {study.seeds} draws", columns, lines)
+    print(f"scores: {folder / 'scores.csv'}")

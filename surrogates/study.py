@@ -1,0 +1,270 @@
+"""`nasbench fit`: predictors on a table, for training sets of several sizes, drawn several times.
+
+    folder = run_study(Study("nasbench201", "cifar10", ("gp", "xgboost"), (50, 100), seeds=20), table, out)
+
+A label is what one training showed, so labels are as noisy as they are for who pays for them; the truth is the mean
+over the seeds of every cell that was not drawn. All predictors see the same draws, and smaller training sets are parts
+of larger ones. The folder holds:
+
+    study.json     what was asked, the table's checksum, the noise ceiling
+    scores.csv     predictor, table, task, n, seed, metric, value: the same bytes for any number of processes
+    seconds.csv    the same columns for what is measured
+    draws/         one file per predictor, n and seed, so that a study that is broken off goes on
+    examples.npz   predictions of the first draw with the largest n
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import io
+import json
+import time
+import warnings
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from nasbench.errors import NasbenchError, first_line, unknown
+from nasbench.files import replacing
+from nasbench.tables import Curves, Table
+
+from . import CATALOGUE, build
+from .scores import SCORES, ceiling, score
+
+TARGETS = ("accuracy", "train_seconds", "latency_seconds")
+"""What can be predicted; the smaller the better for the last two."""
+FORMAT = 1
+COLUMNS = ("predictor", "table", "task", "n", "seed", "metric", "value")
+MEASURED = ("fit_seconds", "query_seconds")
+
+
+@dataclasses.dataclass(frozen=True)
+class Study:
+    """What is asked.
+
+    Attributes:
+        table, task: names, for the record.
+        predictors: names in surrogates.CATALOGUE.
+        train_sizes: numbers of labelled cells.
+        seeds: number of draws of the training set, numbered from 0.
+        target: one of TARGETS.
+        schedule: length in epochs of the training schedule; None for the longest.
+    """
+
+    table: str
+    task: str
+    predictors: tuple[str, ...]
+    train_sizes: tuple[int, ...] = (50, 100, 200, 500)
+    seeds: int = 20
+    target: str = "accuracy"
+    schedule: int | None = None
+
+
+@dataclasses.dataclass(frozen=True)
+class Data:
+    """A task's results as a study needs them, all with one entry for every row of the table that has a truth.
+
+    Attributes:
+        cells: decisions [n, d].
+        index: index [n] of the cell in its space.
+        labels: results [n, s] of single trainings, nan where there is none.
+        truth: [n], mean over seeds: test accuracy where the table has it, else validation accuracy.
+        truth_name: which of the two, or the target's name.
+        noise: results [n, s] of the truth's metric for each training.
+    """
+
+    cells: np.ndarray
+    index: np.ndarray
+    labels: np.ndarray
+    truth: np.ndarray
+    truth_name: str
+    noise: np.ndarray
+
+
+def read_data(table: Table, task: str, target: str = "accuracy", schedule: int | None = None) -> Data:
+    """The cells, labels and truth of a task; NasbenchError where the table lacks the target or has one value only."""
+    if target not in TARGETS:
+        raise unknown("target", target, TARGETS)
+    entry = table.curves(task, schedule)
+    names = (
+        ("val_acc", "test_acc" if "test_acc" in entry.arrays else "val_acc") if target == "accuracy" else (target,) * 2
+    )
+    if names[0] not in entry.arrays:
+        raise NasbenchError(f"{task!r} in the table {table.name} has no {names[0]}; it has {', '.join(entry.arrays)}.")
+    labels = _plane(entry, names[0])
+    truth, noise = entry.mean(names[1]), _plane(entry, names[1])
+    if noise.shape[1] < 2 <= labels.shape[1] and target == "accuracy":
+        noise = labels  # only the mean of the test accuracies is known: noise as in validation
+    known = np.flatnonzero(~np.isnan(truth) & ~np.isnan(labels).all(axis=1))
+    if len(known) < 3 or np.ptp(truth[known]) == 0:
+        what = "fewer than 3 cells" if len(known) < 3 else "the same value for every cell"
+        raise NasbenchError(
+            f"{names[1]} of {task!r} in the table {table.name} is known for {what}: nothing can be learned."
+        )
+    space, index = table.space, table.cells[known]
+    everything = getattr(space, "cells", None)
+    if isinstance(everything, np.ndarray):
+        cells = everything[index]
+    else:
+        cells = np.array([space.to_choices(space.cell(int(i))) for i in index])
+    return Data(cells.astype(np.int64), index, labels[known], truth[known], names[1], noise[known])
+
+
+def _plane(entry: Curves, name: str) -> np.ndarray:
+    return entry.at(name, entry.schedule)
+
+
+def draw(data: Data, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """A random order [n] of the cells and, in that order, one training's label of each [n]."""
+    rng = np.random.default_rng([seed, 0x0F17])
+    order = rng.permutation(len(data.truth))
+    labels = data.labels[order]
+    chosen = np.where(np.isnan(labels), -1.0, rng.random(labels.shape)).argmax(axis=1)
+    return order, labels[np.arange(len(order)), chosen]
+
+
+def run_study(
+    study: Study,
+    table: Table,
+    out: str | Path,
+    jobs: int = 1,
+    progress: Callable[[int, int], None] | None = None,
+) -> Path:
+    """Make every draw that the folder does not hold yet, write its files, and return the folder.
+
+    Args:
+        jobs: processes; results are the same for any number.
+        progress: called with (draws there, draws in all).
+
+    Raises:
+        NasbenchError: unknown predictor or target, training sets larger than the table, or a folder of another study.
+    """
+    folder = Path(out)
+    data = read_data(table, study.task, study.target, study.schedule)
+    _check(study, data, table)
+    manifest = _manifest(study, table, data)
+    _claim(folder, manifest)
+    wanted = [(name, n, seed) for name in study.predictors for n in study.train_sizes for seed in range(study.seeds)]
+    todo = [job for job in wanted if not _draw_path(folder, *job).exists()]
+    there = len(wanted) - len(todo)
+    if progress:
+        progress(there, len(wanted))
+    for (name, n, seed), found in _run(todo, data, table.space.name, study, jobs):
+        with replacing(_draw_path(folder, name, n, seed), sync=False) as temporary:
+            temporary.write_text(json.dumps(found, sort_keys=True))
+        there += 1
+        if progress:
+            progress(there, len(wanted))
+    _collect(folder, study, wanted)
+    _examples(folder, study, data, table.space.name)
+    return folder
+
+
+def _check(study: Study, data: Data, table: Table) -> None:
+    for name in study.predictors:
+        build(name, table.space.name)
+    if not study.predictors or study.seeds < 1 or not study.train_sizes:
+        raise NasbenchError("a study needs at least one predictor, one size of the training set and one seed.")
+    for n in study.train_sizes:
+        if not 2 <= n <= len(data.truth) - 2:
+            raise NasbenchError(
+                f"a training set of {n} cells is not possible: {study.task!r} in the table {table.name} has results "
+                f"for {len(data.truth)}, and 2 are needed to learn and 2 to test."
+            )
+    if len(set(study.train_sizes)) < len(study.train_sizes) or len(set(study.predictors)) < len(study.predictors):
+        raise NasbenchError("predictors and sizes of training sets are given once each.")
+
+
+def _manifest(study: Study, table: Table, data: Data) -> dict[str, Any]:
+    tau = ceiling(data.noise, data.truth, np.random.default_rng(0))
+    return {
+        "format": FORMAT, **dataclasses.asdict(study), "checksum": table.checksum, "space": table.space.name,
+        "cells": len(data.truth), "truth": data.truth_name, "ceiling": None if np.isnan(tau) else tau,
+        "families": {name: CATALOGUE[name].family for name in study.predictors},
+    }  # fmt: skip
+
+
+def _claim(folder: Path, manifest: dict[str, Any]) -> None:
+    """Write study.json, or check that the folder's is of the same draws: predictors and sizes may be added."""
+    path = folder / "study.json"
+    if folder.exists() and not folder.is_dir():
+        raise NasbenchError(f"{folder} is a file; a study needs a folder.")
+    if path.exists():
+        try:
+            old = json.loads(path.read_bytes())
+            same = all(old[key] == manifest[key] for key in ("format", "checksum", "task", "target", "schedule"))
+        except (ValueError, KeyError, TypeError):
+            same = False
+        if not same:
+            raise NasbenchError(f"{folder} holds another study; give a folder of its own with --out.")
+    elif folder.exists() and any(folder.iterdir()):
+        raise NasbenchError(f"{folder} holds other files; give a folder of its own with --out.")
+    with replacing(path) as temporary:
+        temporary.write_text(json.dumps(manifest, indent=1, sort_keys=True) + "\n")
+
+
+def _draw_path(folder: Path, name: str, n: int, seed: int) -> Path:
+    return folder / "draws" / f"{name}-{n}-{seed}.json"
+
+
+def _run(
+    todo: list[tuple[str, int, int]], data: Data, space: str, study: Study, jobs: int
+) -> Iterator[tuple[tuple[str, int, int], dict[str, float]]]:
+    from joblib import Parallel, delayed
+
+    better = study.target == "accuracy"
+    tasks = (delayed(one_draw)(job, data, space, better) for job in todo)
+    return Parallel(n_jobs=jobs, return_as="generator_unordered", max_nbytes=None)(tasks)
+
+
+def one_draw(
+    job: tuple[str, int, int], data: Data, space: str, larger_is_better: bool = True
+) -> tuple[tuple[str, int, int], dict[str, float]]:
+    """Fit one predictor on one draw; (job, scores). NasbenchError where the predictor fails on it."""
+    name, n, seed = job
+    order, labels = draw(data, seed)
+    known, test = order[:n], order[n:]
+    predictor = build(name, space)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # kernels at their bounds; the scores say how good a fit is
+            start = time.perf_counter()
+            predictor.fit(data.cells[known], labels[:n])
+            middle = time.perf_counter()
+            mean, spread = predictor.predict(data.cells[test], return_std=True)
+            end = time.perf_counter()
+    except Exception as error:
+        raise NasbenchError(f"{name} failed with {n} labels, draw {seed}: {first_line(error)}.") from error
+    found = score(data.truth[test], mean, spread, larger_is_better)
+    return job, found | {"fit_seconds": middle - start, "query_seconds": end - middle}
+
+
+def _collect(folder: Path, study: Study, wanted: list[tuple[str, int, int]]) -> None:
+    lines: dict[str, list[str]] = {"scores.csv": [",".join(COLUMNS)], "seconds.csv": [",".join(COLUMNS)]}
+    for name, n, seed in wanted:
+        found = json.loads(_draw_path(folder, name, n, seed).read_bytes())
+        for metric in SCORES:
+            if metric in found:
+                file = "seconds.csv" if metric in MEASURED else "scores.csv"
+                lines[file].append(f"{name},{study.table},{study.task},{n},{seed},{metric},{found[metric]!r}")
+    for file, text in lines.items():
+        with replacing(folder / file) as temporary:
+            temporary.write_text("\n".join(text) + "\n")
+
+
+def _examples(folder: Path, study: Study, data: Data, space: str) -> None:
+    """Predictions of the first draw with the largest training set, for the page."""
+    n = max(study.train_sizes)
+    order, labels = draw(data, 0)
+    arrays: dict[str, Any] = {"truth": data.truth[order[n:]], "index": data.index[order[n:]]}
+    for name in study.predictors:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            predictor = build(name, space).fit(data.cells[order[:n]], labels[:n])
+            arrays[f"mean {name}"], arrays[f"spread {name}"] = predictor.predict(data.cells[order[n:]], return_std=True)
+    buffer = io.BytesIO()
+    np.savez_compressed(buffer, **arrays)
+    with replacing(folder / "examples.npz") as temporary:
+        temporary.write_bytes(buffer.getvalue())

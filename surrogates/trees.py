@@ -1,0 +1,99 @@
+"""Tree ensembles: random forest and boosted trees. Spread is the disagreement of trees or of committee members."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from sklearn.base import BaseEstimator, RegressorMixin
+from sklearn.ensemble import BaggingRegressor, RandomForestRegressor
+from sklearn.pipeline import Pipeline, make_pipeline
+from sklearn.utils.validation import check_is_fitted, validate_data
+
+from .encoder import CellEncoder
+from .targets import RankTarget
+
+MEMBERS = 3
+
+
+class Forest(RandomForestRegressor):
+    """A random forest whose spread is the standard deviation of its trees' predictions."""
+
+    def predict(self, X: Any, return_std: bool = False) -> Any:
+        """Mean [n], with `return_std` also the spread [n]."""
+        check_is_fitted(self)
+        if not return_std:
+            return super().predict(X)
+        X = self._validate_X_predict(X)
+        trees = np.stack([tree.predict(X, check_input=False) for tree in self.estimators_])
+        return trees.mean(axis=0), trees.std(axis=0)
+
+
+class Committee(BaggingRegressor):
+    """Members that see the same cells and differ in their own randomness; spread is their standard deviation."""
+
+    def predict(self, X: Any, return_std: bool = False) -> Any:
+        """Mean [n], with `return_std` also the spread [n]."""
+        check_is_fitted(self)
+        X = validate_data(self, X, reset=False)
+        members = np.stack([member.predict(X) for member in self.estimators_])
+        return (members.mean(axis=0), members.std(axis=0)) if return_std else members.mean(axis=0)
+
+
+def _committee(member: Any) -> RankTarget:
+    return RankTarget(Committee(member, MEMBERS, bootstrap=False, random_state=0))
+
+
+def random_forest(space: str) -> Pipeline:
+    """100 trees on `path_counts` and `summary`, a third of the features tried at each split."""
+    forest = Forest(100, max_features=1 / 3, random_state=0, n_jobs=1)
+    return make_pipeline(CellEncoder(space), RankTarget(forest))
+
+
+def xgboost(space: str) -> Pipeline:
+    """Three times 200 trees of depth 4 on `path_counts` and `summary`, rows and columns drawn for each tree."""
+    from xgboost import XGBRegressor
+
+    member = XGBRegressor(
+        n_estimators=200, max_depth=4, learning_rate=0.1, subsample=0.8, colsample_bytree=0.6, n_jobs=1
+    )
+    return make_pipeline(CellEncoder(space), _committee(member))
+
+
+def lightgbm(space: str) -> Pipeline:
+    """Three times 200 trees of at most 15 leaves on `path_counts` and `summary`."""
+    from lightgbm import LGBMRegressor
+
+    member = LGBMRegressor(
+        n_estimators=200, num_leaves=15, min_child_samples=5, learning_rate=0.1, subsample=0.8, subsample_freq=1,
+        colsample_bytree=0.6, deterministic=True, force_col_wise=True, n_jobs=1, verbose=-1,
+    )  # fmt: skip
+    return make_pipeline(CellEncoder(space), _committee(member))
+
+
+class NaturalBoost(RegressorMixin, BaseEstimator):
+    """NGBoost's normal distribution: mean, and its standard deviation as the spread."""
+
+    def __init__(self, n_estimators: int = 200, random_state: int = 0) -> None:
+        self.n_estimators = n_estimators
+        self.random_state = random_state
+
+    def fit(self, X: Any, y: Any) -> NaturalBoost:
+        from ngboost import NGBRegressor
+
+        self.model_ = NGBRegressor(
+            n_estimators=self.n_estimators, minibatch_frac=0.5, random_state=self.random_state, verbose=False
+        ).fit(X, y)
+        self.n_features_in_ = X.shape[1]
+        return self
+
+    def predict(self, X: Any, return_std: bool = False) -> Any:
+        """Mean [n], with `return_std` also the spread [n]."""
+        check_is_fitted(self)
+        found = self.model_.pred_dist(X)
+        return (found.loc, found.scale) if return_std else found.loc
+
+
+def ngboost(space: str) -> Pipeline:
+    """NGBoost on `path_counts` and `summary`."""
+    return make_pipeline(CellEncoder(space), RankTarget(NaturalBoost()))
