@@ -65,11 +65,11 @@ def test_ceiling_falls_with_noise_and_rises_with_seeds():
 
 @pytest.fixture
 def own_table(tmp_path) -> Table:
-    """400 of NAS-Bench-201's cells, two seeds each, some of them missing; accuracy is convolutions and noise."""
+    """400 of NAS-Bench-201's cells, two seeds each, some of them missing; accuracy is live convolutions and noise."""
     rng = np.random.default_rng(3)
     rows = np.sort(rng.permutation(15_625)[:400]).astype(np.int32)
     table = Table.from_arrays("nasbench201", [Curves("toy", (10,), {"val_acc": np.zeros((15_625, 1))})])
-    quality = (table.space.cells[rows] == 3).sum(axis=1) * 5.0 + 50
+    quality = table.space.encode(table.space.cells[rows], "counts")[:, 3] * 5.0 + 50
     val = quality[:, None] + rng.normal(0, 1, (400, 2))
     val[rng.random((400, 2)) < 0.2] = np.nan
     seconds = 10 + quality[:, None] * np.ones(2)
@@ -98,7 +98,7 @@ def test_processes_change_nothing_and_a_study_goes_on(own_table, tmp_path):
     scores = pd.read_csv(alone / "scores.csv")
     assert tuple(scores.columns) == COLUMNS
     assert set(scores.predictor) == {"ridge", "bayesian_ridge"}
-    assert scores[scores.metric == "kendall"].value.mean() > 0.6
+    assert scores[scores.metric == "kendall"].value.mean() > 0.55
     assert len(scores) == 2 * 2 * 2 * scores.metric.nunique()
     seconds = pd.read_csv(alone / "seconds.csv")
     assert set(seconds.metric) == {"fit_seconds", "query_seconds"}
