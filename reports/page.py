@@ -11,7 +11,7 @@ import os
 import re
 import shlex
 import shutil
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -53,18 +53,27 @@ class Shown:
 
     name: str
     svg: Markup
-    caption: str
 
 
 def write_page(folder: Path, out: Path) -> Path:
     """See `reports.write`."""
+    if (folder / "study.json").is_file():
+        from .predictors import PredictorStudy, build
+
+        predictors = PredictorStudy(folder)
+        return swap_in(folder, out, lambda temporary: build(predictors, temporary))
     study = Study(folder)
+    return swap_in(folder, out, lambda temporary: _build(study, temporary))
+
+
+def swap_in(folder: Path, out: Path, build: Callable[[Path], None]) -> Path:
+    """Build a report in a temporary folder and put it in the place of `out`; returns its index.html."""
     _check_replaceable(folder, out)
     target = Path(os.path.abspath(out))
     temporary = target.with_name(f".{target.name}.{os.getpid()}.tmp")
     try:
         temporary.mkdir(parents=True)
-        _build(study, temporary)
+        build(temporary)
         _swap(temporary, target)
     except OSError as error:
         raise NasbenchError(f"the report cannot be written to {out}: {error.strerror or error}.") from None
@@ -108,10 +117,8 @@ def _build(study: Study, folder: Path) -> None:
     with style.styled():
         figures = {shown.name: shown for shown in _figures(study, analyses, looks, folder, space, cells)}
     shown_tables = {table.name: table for table in _tables(study, analyses, cells)}
-    (folder / "tables").mkdir()
     for table in shown_tables.values():
-        (folder / "tables" / f"{table.name}.csv").write_text(table.to_csv(), **UTF8)
-        (folder / "tables" / f"{table.name}.md").write_text(table.to_markdown(), **UTF8)
+        save_table(folder, table)
     (folder / "tables" / "anytime.csv").write_text(_curves(study, analyses), **UTF8)
     (folder / "index.html").write_text(_render(study, analyses, figures, shown_tables, looks), **UTF8)
 
@@ -125,15 +132,10 @@ def _figures(
     cells: Sequence[Found],
 ) -> Iterator[Shown]:
     """Every figure, written as SVG and PNG on the way."""
-    from . import comparisons, figures, style
+    from . import comparisons, figures
 
-    (folder / "figures").mkdir()
-
-    def show(name: str, figure: Figure, title: str, caption: str = "") -> Shown:
-        svg = style.to_svg(figure)
-        (folder / "figures" / f"{name}.svg").write_text(svg, **UTF8)
-        (folder / "figures" / f"{name}.png").write_bytes(style.to_png(figure))
-        return Shown(name, Markup(style.inline(svg, name, title)), caption)
+    def show(name: str, figure: Figure, title: str) -> Shown:
+        return save_figure(folder, name, figure, title)
 
     for found in analyses:
         metric, word = found.metric, METRICS[found.metric]
@@ -158,6 +160,24 @@ def _figures(
             yield show("best_cells", draw_cells(study, space, cells), "the best cells that were found")
         except (NasbenchError, NotImplementedError) as error:
             log.warning("cells are not drawn: %s", error)
+
+
+def save_figure(folder: Path, name: str, figure: Figure, title: str) -> Shown:
+    """Write a figure as SVG and PNG into `figures`, and return it as it stands on the page."""
+    from . import style
+
+    (folder / "figures").mkdir(exist_ok=True)
+    svg = style.to_svg(figure)
+    (folder / "figures" / f"{name}.svg").write_text(svg, **UTF8)
+    (folder / "figures" / f"{name}.png").write_bytes(style.to_png(figure))
+    return Shown(name, Markup(style.inline(svg, name, title)))
+
+
+def save_table(folder: Path, table: tables.Table) -> None:
+    """Write a table as CSV and Markdown into `tables`."""
+    (folder / "tables").mkdir(exist_ok=True)
+    (folder / "tables" / f"{table.name}.csv").write_text(table.to_csv(), **UTF8)
+    (folder / "tables" / f"{table.name}.md").write_text(table.to_markdown(), **UTF8)
 
 
 def _tables(study: Study, analyses: Sequence[Analysis], cells: Sequence[Found]) -> Iterator[tables.Table]:
@@ -205,17 +225,8 @@ def _render(
     shown_tables: dict[str, tables.Table],
     looks: dict[str, Look],
 ) -> str:
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(Path(__file__).parent),
-        autoescape=True,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        undefined=jinja2.StrictUndefined,
-        keep_trailing_newline=True,
-    )
-    environment.filters["links"] = _links
     suite, table = study.suite, study.manifest["table"]
-    return environment.get_template("template.html").render(
+    return environment().get_template("template.html").render(
         study=study,
         suite=suite,
         table=table,
@@ -235,6 +246,20 @@ def _render(
         from_python=_from_python(study),
         finite=np.isfinite,
     )
+
+
+def environment() -> jinja2.Environment:
+    """Jinja with the templates beside this file; unknown names are errors."""
+    made = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(Path(__file__).parent),
+        autoescape=True,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        undefined=jinja2.StrictUndefined,
+        keep_trailing_newline=True,
+    )
+    made.filters["links"] = _links
+    return made
 
 
 def _links(text: Any) -> Markup:
