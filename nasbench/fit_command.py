@@ -30,6 +30,7 @@ def _fit(options: argparse.Namespace) -> None:
     import numpy as np
     import pandas as pd
 
+    import reports
     import surrogates
     from surrogates.study import Study, run_study
 
@@ -58,3 +59,4 @@ def _fit(options: argparse.Namespace) -> None:
     columns += [f"{what}, n = {sizes[-1]}" for what in ("in 90 % interval", "regret", "fit seconds")]
     show(f"{table.name}, {task}, {options.target}: means over {study.seeds} draws", columns, lines)
     print(f"scores: {folder / 'scores.csv'}")
+    print(f"report: {reports.write(folder)}")

@@ -226,25 +226,29 @@ def _render(
     looks: dict[str, Look],
 ) -> str:
     suite, table = study.suite, study.manifest["table"]
-    return environment().get_template("template.html").render(
-        study=study,
-        suite=suite,
-        table=table,
-        attributes=table.get("attributes", {}),
-        analyses=analyses,
-        words=METRICS,
-        figures=figures,
-        tables=shown_tables,
-        looks=looks,
-        findings=findings,
-        budget=findings.budget_in_words(study),
-        headline=findings.headline(study, analyses),
-        provenance=_provenance(study.results.folder),
-        libraries={name: _version(name) for name in LIBRARIES},
-        toml=_toml(study),
-        again=shlex.quote(f"{suite.name}-again"),
-        from_python=_from_python(study),
-        finite=np.isfinite,
+    return (
+        environment()
+        .get_template("template.html")
+        .render(
+            study=study,
+            suite=suite,
+            table=table,
+            attributes=table.get("attributes", {}),
+            analyses=analyses,
+            words=METRICS,
+            figures=figures,
+            tables=shown_tables,
+            looks=looks,
+            findings=findings,
+            budget=findings.budget_in_words(study),
+            headline=findings.headline(study, analyses),
+            provenance=_provenance(study.results.folder),
+            libraries={name: _version(name) for name in LIBRARIES},
+            toml=_toml(study),
+            again=shlex.quote(f"{suite.name}-again"),
+            from_python=_from_python(study),
+            finite=np.isfinite,
+        )
     )
 
 

@@ -10,7 +10,7 @@ of larger ones. The folder holds:
     scores.csv     predictor, table, task, n, seed, metric, value: the same bytes for any number of processes
     seconds.csv    the same columns for what is measured
     draws/         one file per predictor, n and seed, so that a study that is broken off goes on
-    examples.npz   predictions of the first draw with the largest n
+    examples.npz   predictions of the first draw with the largest n, and SHAP values of operations on edges
 """
 
 from __future__ import annotations
@@ -28,9 +28,12 @@ import numpy as np
 
 from nasbench.errors import NasbenchError, first_line, unknown
 from nasbench.files import replacing
+from nasbench.spaces import open_space
+from nasbench.spaces.cells import EDGES
 from nasbench.tables import Curves, Table
 
 from . import CATALOGUE, build
+from .importance import operation_effects
 from .scores import SCORES, ceiling, score
 
 TARGETS = ("accuracy", "train_seconds", "latency_seconds")
@@ -264,6 +267,9 @@ def _examples(folder: Path, study: Study, data: Data, space: str) -> None:
             warnings.simplefilter("ignore")
             predictor = build(name, space).fit(data.cells[order[:n]], labels[:n])
             arrays[f"mean {name}"], arrays[f"spread {name}"] = predictor.predict(data.cells[order[n:]], return_std=True)
+    effects = operation_effects(space, data.cells[order[:n]], labels[:n])
+    if effects is not None:
+        arrays |= {"effects": effects, "operations": np.array(open_space(space).operations), "edges": np.array(EDGES)}
     buffer = io.BytesIO()
     np.savez_compressed(buffer, **arrays)
     with replacing(folder / "examples.npz") as temporary:

@@ -109,16 +109,13 @@ def test_dead_edges_change_nothing(name, sample):
             Forest(5),
             ("check_sample_weight_equivalence_on_dense_data", "check_sample_weight_equivalence_on_sparse_data"),
         ),
-        (
-            Committee(LinearRegression(), 3, bootstrap=False, random_state=0),
-            ("check_sample_weight_equivalence_on_dense_data", "check_sample_weight_equivalence_on_sparse_data"),
-        ),
+        (Committee(LinearRegression(), 3), ()),
         (WeightedEnsemble((BayesianRidge(), Forest(3, random_state=0))), ()),
     ],
     ids=lambda value: type(value).__name__,
 )
 def test_scikit_learns_own_checks(estimator, expected):
-    """Those of weights fail for scikit-learn's own forests and committees, too, which draw rows by them."""
+    """Those of weights fail for scikit-learn's own forests, too, which draw rows by them."""
     check_estimator(estimator, expected_failed_checks=dict.fromkeys(expected, "as in scikit-learn"))
 
 
