@@ -96,8 +96,8 @@ def _parser() -> argparse.ArgumentParser:
     add.add_argument("--out", type=Path, help="folder of the report (default: FOLDER/report)")
     add.set_defaults(command=_report)
 
-    add = commands.add_parser("list", help="list suites, strategies, tables or spaces")
-    add.add_argument("what", choices=["suites", "strategies", "tables", "spaces"])
+    add = commands.add_parser("list", help="list suites, strategies, predictors, tables or spaces")
+    add.add_argument("what", choices=["suites", "strategies", "predictors", "tables", "spaces"])
     add.set_defaults(command=_list)
 
     add = commands.add_parser("query", help="look one cell up in a table")
@@ -244,6 +244,13 @@ def _list(options: argparse.Namespace) -> None:
             "Strategies",
             ["strategy", "family", "settings", "source"],
             [[n, e.family, ", ".join(f"{k}={v}" for k, v in e.settings.items()), e.paper] for n, e in entries],
+        )
+    elif options.what == "predictors":
+        import surrogates
+
+        known = surrogates.CATALOGUE.items()
+        show(
+            "Predictors", ["predictor", "family", "sees", "source"], [[n, e.family, e.sees, e.paper] for n, e in known]
         )
     elif options.what == "spaces":
         spaces = [open_space(name) for name in SPACES]

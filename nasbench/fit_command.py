@@ -15,12 +15,13 @@ def fit_parser(parser: argparse.ArgumentParser) -> None:
     add("--table", default="nasbench201", help="a shipped table's name or a .h5 file (default: nasbench201)")
     add("--task", help="task of the table (default: its first)")
     add("--predictor", type=names, default=["ridge", "gp", "xgboost"], metavar="A,B,...",
-        help="predictors, or all (default: ridge,gp,xgboost)")  # fmt: skip
+        help="names of `nasbench list predictors`, or all that see cells (default: ridge,gp,xgboost)")  # fmt: skip
     add("--train-sizes", type=names, default=["50", "100", "200"], metavar="N,M,...",
         help="numbers of labelled cells (default: 50,100,200)")  # fmt: skip
     add("--seeds", type=int, default=20, help="draws of the training set (default: 20)")
     add("--target", default="accuracy", help="accuracy, train_seconds or latency_seconds")
     add("--schedule", type=int, help="length of the training schedule (default: the longest)")
+    add("--curve-epochs", type=int, help="epochs that predictors of curves see (default: a third of the schedule)")
     add("--out", type=Path, help="folder (default: results/fit-TABLE-TASK); an unfinished study is gone on with")
     add("--jobs", type=int, default=-1, help="processes (default: one per core); results are the same for any")
     parser.set_defaults(command=_fit)
@@ -43,7 +44,9 @@ def _fit(options: argparse.Namespace) -> None:
         sizes = tuple(int(text) for text in options.train_sizes)
     except ValueError:
         raise NasbenchError(f"--train-sizes are whole numbers, not {', '.join(options.train_sizes)!r}.") from None
-    study = Study(table.name, task, tuple(chosen), sizes, options.seeds, options.target, options.schedule)
+    study = Study(
+        table.name, task, tuple(chosen), sizes, options.seeds, options.target, options.schedule, options.curve_epochs
+    )
     folder = options.out or Path("results") / f"fit-{table.name}-{task}"
     with Progress(f"fit {task}", "fits", lines=True) as progress:
         run_study(study, table, folder, options.jobs, progress)

@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
-from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -23,16 +22,19 @@ class Entry:
     """A predictor of the catalogue.
 
     Attributes:
-        home: module and function, "surrogates.trees:xgboost"; the function takes a space's name.
+        home: module and function, "surrogates.trees:xgboost"; the function takes a space's name, or for `curves` the
+            number of epochs of a whole training.
         family: what kind of model it is.
         paper: source.
         package: what has to be installed beside nasbench[predict]; the extra `predictors` has it.
+        sees: `cells` (decisions [n, d]) or `curves` (the first epochs of a training, see surrogates.curves).
     """
 
     home: str
     family: str
     paper: str
     package: str = ""
+    sees: str = "cells"
 
 
 CATALOGUE: dict[str, Entry] = {
@@ -44,12 +46,20 @@ CATALOGUE: dict[str, Entry] = {
     "xgboost": Entry("surrogates.trees:xgboost", "trees", "Chen and Guestrin, KDD 2016 (arXiv:1603.02754)"),
     "lightgbm": Entry("surrogates.trees:lightgbm", "trees", "Ke et al., NeurIPS 2017", "lightgbm"),
     "ngboost": Entry("surrogates.trees:ngboost", "trees", "Duan et al., ICML 2020 (arXiv:1910.03225)", "ngboost"),
+    "last_value": Entry("surrogates.curves:last_value", "learning curve", "the last epoch seen", sees="curves"),
+    "sotl_e": Entry(
+        "surrogates.curves:sotl_e", "learning curve", "Ru et al., NeurIPS 2021 (arXiv:2006.04492)", sees="curves"
+    ),
+    "power_law": Entry("surrogates.curves:power_law", "learning curve", "Domhan et al., IJCAI 2015", sees="curves"),
+    "curve_svr": Entry(
+        "surrogates.curves:curve_svr", "learning curve", "Baker et al., arXiv:1705.10823", sees="curves"
+    ),
     "ensemble": Entry("surrogates.ensemble:ensemble", "ensemble", "members weighted by cross-validated Kendall tau"),
 }
 
 
-def build(name: str, space: str = "nasbench201") -> Any:
-    """A new, unfitted predictor for cells of `space`.
+def build(name: str, space: str = "nasbench201", horizon: int = 12) -> Any:
+    """A new, unfitted predictor for cells of `space`, or for curves of trainings that last `horizon` epochs.
 
     NasbenchError for an unknown name or space, and where a package that it needs is not installed.
     """
@@ -63,9 +73,13 @@ def build(name: str, space: str = "nasbench201") -> Any:
     if package and importlib.util.find_spec(package) is None:
         raise NasbenchError(f"the predictor {name!r} needs the package {package}: pip install 'nasbench[predictors]'.")
     module, function = CATALOGUE[name].home.split(":")
-    return getattr(importlib.import_module(module), function)(space)
+    argument = space if CATALOGUE[name].sees == "cells" else horizon
+    return getattr(importlib.import_module(module), function)(argument)
 
 
-def available(names: Iterable[str] = CATALOGUE) -> list[str]:
-    """Those of `names` whose packages are installed."""
-    return [n for n in names if not CATALOGUE[n].package or importlib.util.find_spec(CATALOGUE[n].package)]
+def available(sees: str = "cells") -> list[str]:
+    """The predictors of cells, or of curves, whose packages are installed."""
+    return [
+        name for name, entry in CATALOGUE.items()
+        if entry.sees == sees and (not entry.package or importlib.util.find_spec(entry.package))
+    ]  # fmt: skip

@@ -54,6 +54,7 @@ class Study:
         seeds: number of draws of the training set, numbered from 0.
         target: one of TARGETS.
         schedule: length in epochs of the training schedule; None for the longest.
+        curve_epochs: epochs of every training that predictors of curves see; None for a third of the schedule.
     """
 
     table: str
@@ -63,6 +64,7 @@ class Study:
     seeds: int = 20
     target: str = "accuracy"
     schedule: int | None = None
+    curve_epochs: int | None = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -76,6 +78,9 @@ class Data:
         truth: [n], mean over seeds: test accuracy where the table has it, else validation accuracy.
         truth_name: which of the two, or the target's name.
         noise: results [n, s] of the truth's metric for each training.
+        schedule: epochs of a whole training.
+        curves: validation accuracies and training losses [n, s, 2 e] of the first e epochs; None where the table lacks
+            them.
     """
 
     cells: np.ndarray
@@ -84,9 +89,13 @@ class Data:
     truth: np.ndarray
     truth_name: str
     noise: np.ndarray
+    schedule: int
+    curves: np.ndarray | None = None
 
 
-def read_data(table: Table, task: str, target: str = "accuracy", schedule: int | None = None) -> Data:
+def read_data(
+    table: Table, task: str, target: str = "accuracy", schedule: int | None = None, curve_epochs: int | None = None
+) -> Data:
     """The cells, labels and truth of a task; NasbenchError where the table lacks the target or has one value only."""
     if target not in TARGETS:
         raise unknown("target", target, TARGETS)
@@ -112,20 +121,37 @@ def read_data(table: Table, task: str, target: str = "accuracy", schedule: int |
         cells = everything[index]
     else:
         cells = np.array([space.to_choices(space.cell(int(i))) for i in index])
-    return Data(cells.astype(np.int64), index, labels[known], truth[known], names[1], noise[known])
+    curves = _curves(entry, curve_epochs)
+    return Data(
+        cells.astype(np.int64), index, labels[known], truth[known], names[1], noise[known], entry.schedule,
+        None if curves is None else curves[known],
+    )  # fmt: skip
+
+
+def _curves(entry: Curves, epochs: int | None) -> np.ndarray | None:
+    """The first epochs [row, seed, 2 e]; None where not every one of them was recorded, or no training loss."""
+    seen = max(1, entry.schedule // 3) if epochs is None else epochs
+    if not 1 <= seen < entry.schedule:
+        raise NasbenchError(f"curves show from 1 to {entry.schedule - 1} epochs of {entry.schedule}, not {seen}.")
+    if entry.epochs[:seen] != tuple(range(1, seen + 1)) or "train_loss" not in entry.arrays:
+        return None
+    parts = [entry.full(name) for name in ("val_acc", "train_loss")]
+    if any(part.shape[2] < seen for part in parts):
+        return None
+    return np.concatenate([part[:, :, :seen] for part in parts], axis=2).astype(np.float64)
 
 
 def _plane(entry: Curves, name: str) -> np.ndarray:
     return entry.at(name, entry.schedule)
 
 
-def draw(data: Data, seed: int) -> tuple[np.ndarray, np.ndarray]:
-    """A random order [n] of the cells and, in that order, one training's label of each [n]."""
+def draw(data: Data, seed: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """A random order [n] of the cells and, in that order, which training of each was drawn [n], and its label [n]."""
     rng = np.random.default_rng([seed, 0x0F17])
     order = rng.permutation(len(data.truth))
     labels = data.labels[order]
     chosen = np.where(np.isnan(labels), -1.0, rng.random(labels.shape)).argmax(axis=1)
-    return order, labels[np.arange(len(order)), chosen]
+    return order, chosen, labels[np.arange(len(order)), chosen]
 
 
 def run_study(
@@ -145,7 +171,7 @@ def run_study(
         NasbenchError: unknown predictor or target, training sets larger than the table, or a folder of another study.
     """
     folder = Path(out)
-    data = read_data(table, study.task, study.target, study.schedule)
+    data = read_data(table, study.task, study.target, study.schedule, study.curve_epochs)
     _check(study, data, table)
     manifest = _manifest(study, table, data)
     _claim(folder, manifest)
@@ -168,6 +194,12 @@ def run_study(
 def _check(study: Study, data: Data, table: Table) -> None:
     for name in study.predictors:
         build(name, table.space.name)
+        if CATALOGUE[name].sees == "curves" and (data.curves is None or study.target != "accuracy"):
+            raise NasbenchError(
+                f"the predictor {name!r} extrapolates learning curves of accuracy, and "
+                + (f"the target is {study.target}." if data.curves is not None else
+                   f"{study.task!r} in the table {table.name} has none with the training loss of every epoch.")
+            )  # fmt: skip
     if not study.predictors or study.seeds < 1 or not study.train_sizes:
         raise NasbenchError("a study needs at least one predictor, one size of the training set and one seed.")
     for n in study.train_sizes:
@@ -197,7 +229,10 @@ def _claim(folder: Path, manifest: dict[str, Any]) -> None:
     if path.exists():
         try:
             old = json.loads(path.read_bytes())
-            same = all(old[key] == manifest[key] for key in ("format", "checksum", "task", "target", "schedule"))
+            same = all(
+                old[key] == manifest[key]
+                for key in ("format", "checksum", "task", "target", "schedule", "curve_epochs")
+            )
         except (ValueError, KeyError, TypeError):
             same = False
         if not same:
@@ -227,21 +262,29 @@ def one_draw(
 ) -> tuple[tuple[str, int, int], dict[str, float]]:
     """Fit one predictor on one draw; (job, scores). NasbenchError where the predictor fails on it."""
     name, n, seed = job
-    order, labels = draw(data, seed)
-    known, test = order[:n], order[n:]
-    predictor = build(name, space)
+    order, chosen, labels = draw(data, seed)
+    inputs, truth = _inputs(name, data, order, chosen), data.truth[order[n:]]
+    predictor = build(name, space, data.schedule)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # kernels at their bounds; the scores say how good a fit is
             start = time.perf_counter()
-            predictor.fit(data.cells[known], labels[:n])
+            predictor.fit(inputs[:n], labels[:n])
             middle = time.perf_counter()
-            mean, spread = predictor.predict(data.cells[test], return_std=True)
+            mean, spread = predictor.predict(inputs[n:], return_std=True)
             end = time.perf_counter()
     except Exception as error:
         raise NasbenchError(f"{name} failed with {n} labels, draw {seed}: {first_line(error)}.") from error
-    found = score(data.truth[test], mean, spread, larger_is_better)
+    found = score(truth, mean, spread, larger_is_better)
     return job, found | {"fit_seconds": middle - start, "query_seconds": end - middle}
+
+
+def _inputs(name: str, data: Data, order: np.ndarray, chosen: np.ndarray) -> np.ndarray:
+    """What the predictor sees of the cells in this order: their decisions, or the curves of the chosen trainings."""
+    if CATALOGUE[name].sees == "cells":
+        return data.cells[order]
+    assert data.curves is not None
+    return data.curves[order, chosen]
 
 
 def _collect(folder: Path, study: Study, wanted: list[tuple[str, int, int]]) -> None:
@@ -260,13 +303,14 @@ def _collect(folder: Path, study: Study, wanted: list[tuple[str, int, int]]) -> 
 def _examples(folder: Path, study: Study, data: Data, space: str) -> None:
     """Predictions of the first draw with the largest training set, for the page."""
     n = max(study.train_sizes)
-    order, labels = draw(data, 0)
+    order, chosen, labels = draw(data, 0)
     arrays: dict[str, Any] = {"truth": data.truth[order[n:]], "index": data.index[order[n:]]}
     for name in study.predictors:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            predictor = build(name, space).fit(data.cells[order[:n]], labels[:n])
-            arrays[f"mean {name}"], arrays[f"spread {name}"] = predictor.predict(data.cells[order[n:]], return_std=True)
+            inputs = _inputs(name, data, order, chosen)
+            predictor = build(name, space, data.schedule).fit(inputs[:n], labels[:n])
+            arrays[f"mean {name}"], arrays[f"spread {name}"] = predictor.predict(inputs[n:], return_std=True)
     effects = operation_effects(space, data.cells[order[:n]], labels[:n])
     if effects is not None:
         arrays |= {"effects": effects, "operations": np.array(open_space(space).operations), "edges": np.array(EDGES)}
