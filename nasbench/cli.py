@@ -74,7 +74,7 @@ def _parser() -> argparse.ArgumentParser:
     add.add_argument("suite", nargs="?", default="quick", help="built-in suite or a .toml file (default: quick)")
     add.add_argument("--out", type=Path, help="results folder (default: results/SUITE); an unfinished one is resumed")
     add.add_argument("--table", help="table to use instead of the suite's: a shipped name or a .h5 file")
-    add.add_argument("--mode", help="table (look results up) or train (train afresh)")
+    add.add_argument("--mode", help="table (look results up), surrogate (look predictions up) or train (train afresh)")
     add.add_argument("--tasks", "--task", type=names, help="tasks instead of the suite's, separated by commas")
     add.add_argument(
         "--strategies", type=names, help="strategies instead of the suite's, own ones as file.py:Class; or all"
@@ -174,14 +174,14 @@ def _compare(options: argparse.Namespace) -> None:
         mode=options.mode,
         **training.suite_changes(options),
     )
-    if suite.mode == "table" and not suite.table:
+    if suite.mode != "train" and not suite.table:
         raise NasbenchError(
             f"the suite {suite.name!r} needs a table that is not shipped; give it with --table, made by "
             "`nasbench table import` from the official release."
         )
-    table = open_table(suite.table) if suite.mode == "table" else None
+    table = open_table(suite.table) if suite.mode != "train" else None
     if table is not None and options.keep is not None:
-        raise NasbenchError("--keep keeps trainings, and mode 'table' does none; add --mode train.")
+        raise NasbenchError(f"--keep keeps trainings, and mode {suite.mode!r} does none; add --mode train.")
     if table is not None and (share := float((table.row_of_cell >= 0).mean())) < 1:
         print(f"nasbench: {table.name} has results for {share:.1%} of the space; other cells are answered as missing.",
               file=sys.stderr)  # fmt: skip

@@ -4,9 +4,15 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from .errors import NasbenchError
 from .terminal import Progress, names, show
+
+if TYPE_CHECKING:
+    from surrogates.study import Study
+
+    from .tables import Table
 
 
 def fit_parser(parser: argparse.ArgumentParser) -> None:
@@ -22,6 +28,8 @@ def fit_parser(parser: argparse.ArgumentParser) -> None:
     add("--target", default="accuracy", help="accuracy, train_seconds or latency_seconds")
     add("--schedule", type=int, help="length of the training schedule (default: the longest)")
     add("--curve-epochs", type=int, help="epochs that predictors of curves see (default: a third of the schedule)")
+    add("--as-benchmark", type=Path, metavar="FILE.h5",
+        help="make a surrogate benchmark instead: one predictor's predictions for every cell")  # fmt: skip
     add("--out", type=Path, help="folder (default: results/fit-TABLE-TASK); an unfinished study is gone on with")
     add("--jobs", type=int, default=-1, help="processes (default: one per core); results are the same for any")
     parser.set_defaults(command=_fit)
@@ -47,6 +55,9 @@ def _fit(options: argparse.Namespace) -> None:
     study = Study(
         table.name, task, tuple(chosen), sizes, options.seeds, options.target, options.schedule, options.curve_epochs
     )
+    if options.as_benchmark is not None:
+        _make_benchmark(table, study, options.as_benchmark)
+        return
     folder = options.out or Path("results") / f"fit-{table.name}-{task}"
     with Progress(f"fit {task}", "fits", lines=True) as progress:
         run_study(study, table, folder, options.jobs, progress)
@@ -63,3 +74,15 @@ def _fit(options: argparse.Namespace) -> None:
     show(f"{table.name}, {task}, {options.target}: means over {study.seeds} draws", columns, lines)
     print(f"scores: {folder / 'scores.csv'}")
     print(f"report: {reports.write(folder)}")
+
+
+def _make_benchmark(table: Table, study: Study, path: Path) -> None:
+    from surrogates.benchmark import make_benchmark
+
+    if len(study.predictors) != 1 or len(study.train_sizes) != 1 or study.target != "accuracy":
+        raise NasbenchError("a surrogate benchmark predicts accuracy, by one --predictor from one of --train-sizes.")
+    if path.suffix != ".h5":
+        raise NasbenchError(f"a surrogate benchmark is a table, a file called FILE.h5, not {path}.")
+    made = make_benchmark(table, study.task, study.predictors[0], study.train_sizes[0], 0, study.schedule)
+    print(f"surrogate: {made.save(path)}")
+    print(f"use it: nasbench compare --mode surrogate --table {path} --task {study.task}")

@@ -117,6 +117,11 @@ def gaps(study: Study) -> list[str]:
             "Results were trained afresh, so the best cell of the space is not known: "
             "regret is measured from the best that any of these runs found."
         )
+    if surrogate := study.manifest["table"].get("attributes", {}).get("surrogate"):
+        sentences.append(
+            f"Every result is a prediction, by {surrogate['predictor']} from {surrogate['n']} trainings of the table "
+            f"{surrogate['table']}: what is found is true of the surrogate, and of trainings as far as it is right."
+        )
     missing = study.expected - len(study.runs)
     if missing:
         sentences.append(

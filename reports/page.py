@@ -304,7 +304,7 @@ def _toml(study: Study) -> str:
         for field in dataclasses.fields(suite)
     }
     kept = {name: value for name, value in fields.items() if value != defaults[name]}
-    if suite.mode == "table":
+    if suite.mode != "train":
         kept["table"] = suite.table
     kept["strategies"] = [
         f"{known[name]['path']}:{known[name].get('name', name)}" if known.get(name, {}).get("path") else name
@@ -331,7 +331,7 @@ def _from_python(study: Study) -> list[str]:
     import strategies
 
     suite, known, found = study.suite, study.manifest["strategies"], []
-    if suite.mode == "table" and not _is_file(suite.table, study.manifest["table"]):
+    if suite.mode != "train" and not _is_file(suite.table, study.manifest["table"]):
         found.append("the table")
     own = [
         name for name in study.strategies

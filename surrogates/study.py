@@ -28,7 +28,7 @@ import numpy as np
 
 from nasbench.errors import NasbenchError, first_line, unknown
 from nasbench.files import replacing
-from nasbench.spaces import open_space
+from nasbench.spaces import Space, open_space
 from nasbench.spaces.cells import EDGES
 from nasbench.tables import Curves, Table
 
@@ -115,17 +115,21 @@ def read_data(
         raise NasbenchError(
             f"{names[1]} of {task!r} in the table {table.name} is known for {what}: nothing can be learned."
         )
-    space, index = table.space, table.cells[known]
-    everything = getattr(space, "cells", None)
-    if isinstance(everything, np.ndarray):
-        cells = everything[index]
-    else:
-        cells = np.array([space.to_choices(space.cell(int(i))) for i in index])
+    index = table.cells[known]
+    cells = space_cells(table.space, index)
     curves = _curves(entry, curve_epochs)
     return Data(
-        cells.astype(np.int64), index, labels[known], truth[known], names[1], noise[known], entry.schedule,
+        cells, index, labels[known], truth[known], names[1], noise[known], entry.schedule,
         None if curves is None else curves[known],
     )  # fmt: skip
+
+
+def space_cells(space: Space, indices: np.ndarray) -> np.ndarray:
+    """Decisions [n, d], int64, of the cells with these indices."""
+    everything = getattr(space, "cells", None)
+    if isinstance(everything, np.ndarray):
+        return everything[indices].astype(np.int64)
+    return np.array([space.to_choices(space.cell(int(i))) for i in indices], dtype=np.int64)
 
 
 def _curves(entry: Curves, epochs: int | None) -> np.ndarray | None:

@@ -9,13 +9,14 @@ import sys
 from pathlib import Path
 
 import strategies
+import surrogates
 from nasbench.tables import shipped_tables
 
 TEXT = (Path(__file__).parent.parent / "README.md").read_text()
 
 
-def test_every_strategy_and_table_is_in_the_catalogues():
-    for name in [*strategies.CATALOGUE, *shipped_tables()]:
+def test_everything_of_the_catalogues_is_there():
+    for name in [*strategies.CATALOGUE, *surrogates.CATALOGUE, *shipped_tables()]:
         assert re.search(rf"^\| \[?`?{re.escape(name)}`?[\]| ]", TEXT, re.MULTILINE), name
     for path in shipped_tables().values():
         assert path.with_suffix(".md").exists()
@@ -23,7 +24,7 @@ def test_every_strategy_and_table_is_in_the_catalogues():
 
 def test_the_python_examples_run(tmp_path):
     examples = re.findall(r"```python\n(.*?)```", TEXT, re.DOTALL)
-    assert len(examples) == 3
+    assert len(examples) == 4
     for example in examples:
         done = subprocess.run(
             [sys.executable, "-c", example.replace("seeds=20", "seeds=2")],

@@ -77,6 +77,7 @@ def compare(
         source = training or TrainingSource()
     else:
         source = TableSource(open_table(suite.table) if table is None else table)
+        source.check(suite)
     chosen = _choose(suite.strategies, strategies)
     for task in suite.tasks:
         check_budget(source.benchmark(suite, task), Budget.parse(suite.budget))

@@ -31,9 +31,20 @@ class Source(Protocol):
 
 @dataclass(frozen=True)
 class TableSource:
-    """Results are looked up in a table."""
+    """Results are looked up in a table: of trainings, or in mode "surrogate" of predictions."""
 
     table: Table
+
+    def check(self, suite: Suite) -> None:
+        """NasbenchError where the table is of the other kind."""
+        predicted = "surrogate" in self.table.attributes
+        if predicted and suite.mode == "table":
+            raise NasbenchError(f"the table {self.table.name} holds predictions, not trainings; use mode 'surrogate'.")
+        if not predicted and suite.mode == "surrogate":
+            raise NasbenchError(
+                f"the table {self.table.name} holds trainings; mode 'surrogate' needs a table made by "
+                "`nasbench fit --as-benchmark FILE`."
+            )
 
     def benchmark(self, suite: Suite, task: str) -> TabularBenchmark:
         return TabularBenchmark(

@@ -21,7 +21,7 @@ from ..errors import NasbenchError, unknown
 from .budget import Budget
 from .run import OBSERVE
 
-MODES = ("table", "train")
+MODES = ("table", "surrogate", "train")
 FOLDER = Path(__file__).parent / "suites"
 _TYPES: dict[str, tuple[type, ...]] = {
     **dict.fromkeys(("name", "budget", "table", "observe", "search_task", "mode", "title"), (str,)),
@@ -50,7 +50,8 @@ class Suite:
         score_schedule: schedule that scores incumbents; 0 for the longest.
         search_task: the one task that is searched, if incumbents are scored on others; "" for each its own.
         charge_overhead: whether measured time in the strategies counts.
-        mode: "table" looks results up; "train" trains afresh, and the tasks are those of `nasbench task list`.
+        mode: "table" looks results up; "surrogate" looks predictions up, in a table made by `nasbench fit
+            --as-benchmark`; "train" trains afresh, and the tasks are those of `nasbench task list`.
         protocol: in mode "train", fields of the training protocol that differ from the task's own.
         train_seeds: in mode "train", the training seeds that can be observed.
         reference: published results to show beside: strategy -> task -> [mean, standard deviation] of test accuracy.
@@ -94,11 +95,9 @@ class Suite:
             raise NasbenchError(f"overhead can be charged to a budget in seconds only, not to {self.budget!r}.")
         if self.observe not in OBSERVE:
             raise unknown("way to observe", self.observe, OBSERVE)
-        if self.mode == "surrogate":
-            raise NasbenchError("mode 'surrogate' is not there yet in this release; use 'table' or 'train'.")
         if self.mode not in MODES:
             raise unknown("mode", self.mode, MODES)
-        if self.mode == "table" and self.protocol:
+        if self.mode != "train" and self.protocol:
             raise NasbenchError(f"suite {self.name!r} sets a protocol, which only mode 'train' has.")
         if self.mode == "train" and (self.schedule or self.score_schedule or self.search_task):
             raise NasbenchError(

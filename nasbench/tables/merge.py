@@ -29,13 +29,16 @@ def merge(tables: Sequence[Table]) -> Table:
     Attributes on which the tables agree are kept, others become the list of their values. Where rows are
     classes, two tables' rows of one class are the same row, under the smaller of their cells.
 
-    NasbenchError if the tables differ in space, kind of rows or the attribute `protocol`, or hold different
-    values for the same task, schedule, seed and cell; values that differ by less than float32 resolves are
-    the same where one of the tables has them in float32.
+    NasbenchError if the tables differ in space, kind of rows or the attribute `protocol`, if one holds a surrogate's
+    predictions, or if they hold different values for the same task, schedule, seed and cell; values that differ by
+    less than float32 resolves are the same where one of the tables has them in float32.
     """
     if not tables:
         raise NasbenchError("there are no tables to merge.")
     first = tables[0]
+    for table in tables:
+        if "surrogate" in table.attributes and len(tables) > 1:
+            raise NasbenchError(f"the table {table.name} holds predictions; they are not merged with anything.")
     for table in tables[1:]:
         if table.space.name != first.space.name:
             raise NasbenchError(f"a table over {first.space.name} and one over {table.space.name} cannot be merged.")

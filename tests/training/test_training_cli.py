@@ -136,7 +136,7 @@ def test_rows_are_trained_made_a_table_of_and_replayed(capsys, tmp_path, npz):
         (["table", "replay", "nasbench201", "--task", "cifar10"], "no protocol of ours"),
         (["table", "replay", "nasbench201"], "choose one with --task"),
         (["table", "merge", ".", "--out", "x.h5"], "holds no trainings"),
-        (["compare", "--mode", "surrogate"], "is not there yet"),
+        (["compare", "--mode", "surrogate"], "holds trainings; mode 'surrogate' needs a table made by"),
         (["compare", "--mode", "dream"], "unknown mode"),
         (["compare", "--keep", "kept"], "add --mode train"),
         (["compare", "--mode", "train"], "needs the file cifar10_16.npz"),

@@ -1,0 +1,122 @@
+"""Surrogate benchmarks: a table of predictions for every cell, from a sample of real trainings.
+
+The idea is NAS-Bench-301's (Zela et al., ICLR 2022, arXiv:2008.09777): predict what a training would show, noise
+included, where nobody can train the whole space. The result is a table like any other, so that everything that
+reads tables reads it, marked by the attribute `surrogate`: suites take it in mode "surrogate" only, and it is never
+merged with trainings.
+"""
+
+from __future__ import annotations
+
+import warnings
+from typing import Any
+
+import numpy as np
+
+from nasbench.errors import NasbenchError
+from nasbench.tables import Curves, Table
+
+from . import CATALOGUE, build
+from .study import draw, read_data, space_cells
+
+EPOCHS = 12
+"""Most epochs of a curve that are predicted, evenly spaced; each takes a fit of its own."""
+GROUPS = 5
+"""Parts, by predicted accuracy, over which the deviation between seeds is pooled."""
+FEWEST = 10
+
+
+def make_benchmark(
+    table: Table, task: str, predictor: str = "gp", n: int = 500, seed: int = 0, schedule: int | None = None
+) -> Table:
+    """Predict a task of a table for every cell, or class of cells, of its space.
+
+    Validation accuracy after each epoch and test accuracy come with as many virtual seeds as the table has: the
+    prediction and normal noise whose deviation, pooled over sampled cells of similar quality, is that between their
+    seeds. Cells of which there is one training each have no noise. Seconds and latency are predicted without noise;
+    parameters and FLOPs follow from the cell and are copied.
+
+    Args:
+        predictor: a name in surrogates.CATALOGUE that sees cells.
+        n: cells sampled; one training of each gives the label.
+        seed: of the sample and of the noise.
+
+    Raises:
+        NasbenchError: the table is a surrogate itself, has too few results, or the predictor cannot be used.
+    """
+    if "surrogate" in table.attributes:
+        raise NasbenchError(f"{table.name} holds predictions; a surrogate is fitted to trainings.")
+    build(predictor, table.space.name)
+    if CATALOGUE[predictor].sees != "cells":
+        raise NasbenchError(f"the predictor {predictor!r} sees learning curves, which cells without a training lack.")
+    data = read_data(table, task, "accuracy", schedule)
+    if not FEWEST <= n <= len(data.truth):
+        raise NasbenchError(
+            f"a surrogate is fitted to {FEWEST} to {len(data.truth)} cells, those with results, not {n}."
+        )
+    order, chosen, _ = draw(data, seed)
+    order, chosen = order[:n], chosen[:n]
+    entry = table.curves(task, schedule)
+    rows = table.row_of_cell[data.index[order]]
+    space = table.space
+    cells = space.representatives("exact") if table.rows == "classes" else np.arange(len(space))
+    everything = space_cells(space, cells)
+
+    def fitted(labels: np.ndarray) -> np.ndarray:
+        known = np.isfinite(labels)
+        if known.sum() < FEWEST:
+            return np.full(len(cells), np.nan)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # kernels at their bounds
+            found: np.ndarray = (
+                build(predictor, space.name).fit(data.cells[order][known], labels[known]).predict(everything)
+            )
+        return found
+
+    rng = np.random.default_rng([seed, 0x5EED])
+    virtual = rng.standard_normal((len(cells), entry.full("val_acc").shape[1]))
+
+    def with_noise(name: str, epoch: int) -> np.ndarray:
+        plane = entry.at(name, epoch)[rows]
+        one = plane[np.arange(n), np.minimum(chosen, plane.shape[1] - 1)]
+        mean = fitted(one)
+        return np.clip(mean[:, None] + deviation(plane, mean)[:, None] * virtual[:, : plane.shape[1]], 0, 100)
+
+    epochs = [entry.epochs[i] for i in np.unique(np.linspace(0, len(entry.epochs) - 1, EPOCHS).round().astype(int))]
+    if entry.full("val_acc").shape[2] == 1:
+        epochs = [entry.schedule]
+    arrays: dict[str, np.ndarray] = {"val_acc": np.stack([with_noise("val_acc", e) for e in epochs], axis=2)}
+    if "test_acc" in entry.arrays:
+        arrays["test_acc"] = with_noise("test_acc", entry.schedule)
+    for name in ("train_seconds", "latency_seconds"):
+        if name in entry.arrays:
+            arrays[name] = np.maximum(fitted(entry.mean(name)[rows]), 0)
+    for name in ("parameters", "flops"):
+        if name in entry.arrays and (table.row_of_cell[cells] >= 0).all():
+            arrays[name] = entry.mean(name)[table.row_of_cell[cells]]
+    made = Curves(
+        task, tuple(epochs), {name: array.astype(np.float32) for name, array in arrays.items()},
+        attributes={name: entry.attributes[name] for name in ("train_size", "n_train") if name in entry.attributes},
+    )  # fmt: skip
+    attributes: dict[str, Any] = {
+        "name": f"{table.name}-surrogate",
+        "source": f"predicted by {predictor} from one training each of {n} cells of the table {table.name}",
+        "surrogate": {"predictor": predictor, "n": n, "seed": seed, "table": table.name, "checksum": table.checksum},
+    }
+    attributes |= {name: table.attributes[name] for name in ("licence", "citation") if name in table.attributes}
+    return Table.from_arrays(space, [made], table.rows, cells.astype(np.int32), attributes)
+
+
+def deviation(values: np.ndarray, mean: np.ndarray) -> np.ndarray:
+    """Deviation between the seeds of a cell [m] whose mean is predicted as `mean` [m], from sampled `values` [n, s].
+
+    Pooled over sampled cells of similar quality and interpolated between these groups; 0 where no cell has two seeds.
+    """
+    several = values[(~np.isnan(values)).sum(axis=1) >= 2]
+    if len(several) < 2:
+        return np.zeros(len(mean))
+    centres = np.nanmean(several, axis=1)
+    groups = np.array_split(np.argsort(centres, kind="stable"), min(GROUPS, max(1, len(several) // 10)))
+    freedom = (~np.isnan(several)).sum(axis=1) - 1
+    pooled = [np.average(np.nanvar(several[g], axis=1, ddof=1), weights=freedom[g]) for g in groups]
+    return np.sqrt(np.interp(mean, [centres[g].mean() for g in groups], pooled))

@@ -1,0 +1,109 @@
+"""Surrogate benchmarks: predictions for every cell, noise like that between seeds, and never taken for trainings."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from scipy.stats import kendalltau
+
+from nasbench.cli import main
+from nasbench.errors import NasbenchError
+from nasbench.tables import open_table
+from nasbench.tables.merge import merge
+from nasbench.tables.noise import noise
+from surrogates.benchmark import deviation, make_benchmark
+
+pytestmark = pytest.mark.filterwarnings("ignore")
+
+
+@pytest.fixture(scope="module")
+def surrogate(shipped):
+    return make_benchmark(shipped, "cifar10", "ridge", 200)
+
+
+def test_every_cell_has_a_prediction_and_noise_like_the_tables(shipped, surrogate):
+    own, real = surrogate.curves("cifar10"), shipped.curves("cifar10")
+    assert len(surrogate) == len(shipped) == 15_625
+    assert np.isfinite(own.full("val_acc")).all()
+    assert own.full("val_acc").shape == real.full("val_acc").shape
+    assert kendalltau(own.mean("val_acc"), real.mean("val_acc")).statistic > 0.7
+    assert kendalltau(own.mean("train_seconds"), real.mean("train_seconds")).statistic > 0.7
+    assert np.array_equal(own.mean("parameters"), real.mean("parameters"))
+    ours, theirs = noise(own).deviation_top, noise(real).deviation_top
+    assert 0.5 < ours / theirs < 2
+
+
+def test_classes_and_curves_are_kept():
+    digits = open_table("digits")
+    surrogate = make_benchmark(digits, "digits", "ridge", 100)
+    curves = surrogate.curves("digits")
+    assert surrogate.rows == "classes"
+    assert len(surrogate) == 5260
+    assert curves.epochs == tuple(range(1, 13))
+    assert curves.full("val_acc").shape == (5260, 3, 12)
+    assert np.median(curves.at("val_acc", 12)) > np.median(curves.at("val_acc", 1)) + 20
+    assert curves.attributes["train_size"] == 256
+
+
+def test_the_same_sample_gives_the_same_table(shipped, surrogate, tmp_path):
+    again = make_benchmark(shipped, "cifar10", "ridge", 200)
+    assert again.checksum == surrogate.checksum
+    assert make_benchmark(shipped, "cifar10", "ridge", 200, seed=1).checksum != surrogate.checksum
+    assert open_table(surrogate.save(tmp_path / "s.h5")).checksum == surrogate.checksum
+
+
+def test_deviation_follows_quality():
+    rng = np.random.default_rng(0)
+    centre = np.linspace(50, 90, 1000)
+    size = np.where(centre < 70, 3.0, 0.5)
+    values = centre[:, None] + size[:, None] * rng.standard_normal((1000, 3))
+    values[rng.random((1000, 3)) < 0.2] = np.nan
+    low, high = deviation(values, np.array([55.0, 88.0]))
+    assert low == pytest.approx(3, rel=0.2)
+    assert high == pytest.approx(0.5, rel=0.2)
+    assert deviation(values[:, :1], centre).max() == 0
+
+
+def test_predictions_are_not_taken_for_trainings(shipped, surrogate, tmp_path, capsys):
+    path = str(surrogate.save(tmp_path / "s.h5"))
+    options = [
+        "--task",
+        "cifar10",
+        "--strategies",
+        "random_search",
+        "--seeds",
+        "1",
+        "--budget",
+        "5evals",
+        "--jobs",
+        "1",
+    ]
+    assert main(["compare", "--table", path, *options, "--out", str(tmp_path / "r")]) == 2
+    assert "holds predictions, not trainings; use mode 'surrogate'" in capsys.readouterr().err
+    assert main(["compare", "--mode", "surrogate", "--table", path, *options, "--out", str(tmp_path / "r")]) == 0
+    page = (tmp_path / "r" / "report" / "index.html").read_text()
+    assert "Every result is a prediction, by ridge from 200 trainings of the table nasbench201" in page
+    with pytest.raises(NasbenchError, match="not merged"):
+        merge([shipped, surrogate])
+    with pytest.raises(NasbenchError, match="fitted to trainings"):
+        make_benchmark(surrogate, "cifar10")
+    assert main(["table", "replay", path]) == 2
+
+
+@pytest.mark.parametrize(
+    ("options", "sentence"),
+    [
+        (["--predictor", "ridge,gp"], "by one --predictor"),
+        (["--train-sizes", "5"], "10 to 15625 cells"),
+        (["--predictor", "sotl_e"], "sees learning curves"),
+        (["--as-benchmark", "x.csv"], "FILE.h5"),
+        (["--target", "train_seconds"], "predicts accuracy"),
+    ],
+)
+def test_bad_input_is_one_sentence(tmp_path, capsys, options, sentence):
+    out = tmp_path / "s.h5"
+    assert main(["fit", "--predictor", "ridge", "--train-sizes", "50", "--as-benchmark", str(out), *options]) == 2
+    said = capsys.readouterr().err
+    assert sentence in said
+    assert said.count("\n") == 1
+    assert not out.exists()
