@@ -30,6 +30,7 @@ def fit_parser(parser: argparse.ArgumentParser) -> None:
     add("--curve-epochs", type=int, help="epochs that predictors of curves see (default: a third of the schedule)")
     add("--as-benchmark", type=Path, metavar="FILE.h5",
         help="make a surrogate benchmark instead: one predictor's predictions for every cell")  # fmt: skip
+    add("--check", action="store_true", help="with --as-benchmark: do strategies rank alike on it and on the table?")
     add("--out", type=Path, help="folder (default: results/fit-TABLE-TASK); an unfinished study is gone on with")
     add("--jobs", type=int, default=-1, help="processes (default: one per core); results are the same for any")
     parser.set_defaults(command=_fit)
@@ -57,7 +58,11 @@ def _fit(options: argparse.Namespace) -> None:
     )
     if options.as_benchmark is not None:
         _make_benchmark(table, study, options.as_benchmark)
+        if options.check:
+            _check_benchmark(table, study)
         return
+    if options.check:
+        raise NasbenchError("--check checks a surrogate benchmark; add --as-benchmark FILE.h5.")
     folder = options.out or Path("results") / f"fit-{table.name}-{task}"
     with Progress(f"fit {task}", "fits", lines=True) as progress:
         run_study(study, table, folder, options.jobs, progress)
@@ -86,3 +91,20 @@ def _make_benchmark(table: Table, study: Study, path: Path) -> None:
     made = make_benchmark(table, study.task, study.predictors[0], study.train_sizes[0], 0, study.schedule)
     print(f"surrogate: {made.save(path)}")
     print(f"use it: nasbench compare --mode surrogate --table {path} --task {study.task}")
+
+
+def _check_benchmark(table: Table, study: Study) -> None:
+    import strategies
+    from surrogates.carry_over import check_carry_over
+
+    chosen = {name: entry for name, entry in strategies.CATALOGUE.items() if not name.endswith("-paper")}
+    predictor, n = study.predictors[0], study.train_sizes[0]
+    found = check_carry_over(table, study.task, chosen, predictor, n, schedule=study.schedule)
+    lines = [
+        [name, *(f"{value:.3f}" for value in (*found.regret[name], found.true_regret[name], *found.left_out[name]))]
+        for name in chosen
+    ]
+    columns = ["strategy", "regret on the table", "on the surrogate", "of its cell on the table",
+               "tau on visited cells, fitted without them", "fitted to any"]  # fmt: skip
+    show("after 100 evaluations, means over 10 runs", columns, lines)
+    print(found.sentence)

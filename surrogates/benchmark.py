@@ -27,7 +27,13 @@ FEWEST = 10
 
 
 def make_benchmark(
-    table: Table, task: str, predictor: str = "gp", n: int = 500, seed: int = 0, schedule: int | None = None
+    table: Table,
+    task: str,
+    predictor: str = "gp",
+    n: int = 500,
+    seed: int = 0,
+    schedule: int | None = None,
+    exclude: np.ndarray | None = None,
 ) -> Table:
     """Predict a task of a table for every cell, or class of cells, of its space.
 
@@ -40,6 +46,7 @@ def make_benchmark(
         predictor: a name in surrogates.CATALOGUE that sees cells.
         n: cells sampled; one training of each gives the label.
         seed: of the sample and of the noise.
+        exclude: bool [len(space)], cells that are not sampled.
 
     Raises:
         NasbenchError: the table is a surrogate itself, has too few results, or the predictor cannot be used.
@@ -55,6 +62,11 @@ def make_benchmark(
             f"a surrogate is fitted to {FEWEST} to {len(data.truth)} cells, those with results, not {n}."
         )
     order, chosen, _ = draw(data, seed)
+    if exclude is not None:
+        allowed = ~exclude[data.index[order]]
+        order, chosen = order[allowed], chosen[allowed]
+        if len(order) < n:
+            raise NasbenchError(f"{len(order)} cells are left to sample, fewer than {n}.")
     order, chosen = order[:n], chosen[:n]
     entry = table.curves(task, schedule)
     rows = table.row_of_cell[data.index[order]]
