@@ -1,0 +1,219 @@
+"""What the neural predictors share: networks trained side by side as one batch, and the scale of their targets.
+
+A predictor's k networks are stacked along the first axis of every weight, so that one batched matrix product
+serves all of them; they differ in their first weights and in the order of their batches, and their disagreement is
+the spread (Lakshminarayanan et al., "Deep ensembles", NeurIPS 2017, arXiv:1612.01474). Everything runs on one
+thread, training in float32 and prediction in float64, so that a result depends on the seed alone and not on the
+number of cores or on which other cells are predicted in the same call.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Self
+
+import numpy as np
+import torch
+from scipy.stats import norm, rankdata
+from sklearn.base import BaseEstimator, RegressorMixin
+from sklearn.utils.validation import check_is_fitted
+from torch import Tensor
+
+from nasbench.errors import NasbenchError
+
+Weights = dict[str, Tensor]
+Loss = Callable[[Weights, Tensor], Tensor]
+"""From weights and the sample indices [k, b] of a batch to one loss a member, [k]."""
+CHUNK = 1024
+"""Cells predicted at a time; bounds the memory that a prediction takes."""
+
+
+@contextlib.contextmanager
+def one_thread() -> Iterator[None]:
+    """Run torch on one thread: sums then have one order, and small networks are not slower."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+def dense(members: int, inputs: int, outputs: int, generator: torch.Generator, gain: float = 2.0) -> Tensor:
+    """Weights [k, inputs + 1, outputs] of k layers, the bias last and zero; normal with variance gain / inputs."""
+    weights = torch.randn(members, inputs + 1, outputs, generator=generator) * (gain / max(inputs, 1)) ** 0.5
+    weights[:, -1] = 0
+    return weights
+
+
+def apply(weights: Tensor, x: Tensor) -> Tensor:
+    """The layers [k, i + 1, o] on x [k, ..., i], one layer a member: [k, ..., o]."""
+    flat = x.reshape(x.shape[0], -1, x.shape[-1])
+    return torch.baddbmm(weights[:, -1:], flat, weights[:, :-1]).reshape(*x.shape[:-1], -1)
+
+
+def train(
+    weights: Weights,
+    loss: Loss,
+    samples: int,
+    epochs: int,
+    batch_size: int,
+    learning_rate: float,
+    weight_decay: float,
+    generator: torch.Generator,
+) -> None:
+    """Minimise `loss` by AdamW under a cosine schedule, every member with its own order of the samples; in place."""
+    members = len(next(iter(weights.values())))
+    for tensor in weights.values():
+        tensor.requires_grad_(True)
+    optimizer = torch.optim.AdamW(weights.values(), lr=learning_rate, weight_decay=weight_decay, fused=True)
+    steps = max(1, round(samples / batch_size))
+    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, max(1, epochs * steps))
+    for _ in range(epochs):
+        order = torch.rand(members, samples, generator=generator).argsort(dim=1)
+        for batch in order.tensor_split(steps, dim=1):
+            optimizer.zero_grad()
+            loss(weights, batch).sum().backward()
+            optimizer.step()
+            schedule.step()
+
+
+def check_accuracies(y: np.ndarray, n: int) -> np.ndarray:
+    """y as float64 [n]; NasbenchError if it is anything else or not finite."""
+    values = np.asarray(y, dtype=np.float64)
+    if values.shape != (n,):
+        raise NasbenchError(f"{n} cells need as many accuracies, an array of shape ({n},), not {values.shape}.")
+    missing = np.flatnonzero(~np.isfinite(values))
+    if len(missing):
+        raise NasbenchError(
+            f"row {missing[0]} has {values[missing[0]]} as accuracy; leave out the {len(missing)} rows without a "
+            "finite one."
+        )
+    return values
+
+
+@dataclass(frozen=True)
+class Targets:
+    """Between accuracies and what a network learns: by standardising, or by ranks mapped to normal quantiles.
+
+    Half of a cell space may lie within two points of the best and the rest trail off to chance, so that squared
+    errors on accuracies are all about the worst cells; normal quantiles of the ranks spread the good ones out. The
+    way back interpolates between the training cells and goes on in straight lines beyond them.
+    """
+
+    values: np.ndarray
+    """Accuracies [u] in ascending order, without repetition."""
+    learned: np.ndarray
+    """What stands for each of them, [u]."""
+
+    @classmethod
+    def of(cls, y: np.ndarray, kind: str) -> tuple[Targets, np.ndarray]:
+        """The scale that `y` [n] defines, and y on it; `kind` is `rank` or `standard`."""
+        if kind not in ("rank", "standard"):
+            raise NasbenchError(f"targets are 'rank' or 'standard', not {kind!r}.")
+        values, inverse = np.unique(y, return_inverse=True)
+        if kind == "rank":
+            z = norm.ppf((rankdata(y) - 0.5) / len(y))
+        else:
+            z = (y - y.mean()) / (y.std() or 1.0)
+        learned = np.empty(len(values))
+        learned[inverse] = z
+        return cls(values, learned), z
+
+    @property
+    def constant(self) -> bool:
+        return len(self.values) == 1
+
+    def back(self, z: np.ndarray) -> np.ndarray:
+        """Accuracies for learned values of any shape."""
+        inside = np.interp(z, self.learned, self.values)
+        if self.constant:
+            return inside
+        last = len(self.values) - 1
+        # slopes between the middle and the ends: neighbours at the ends may be arbitrarily close
+        low, high = self._slope(0, (last + 1) // 2), self._slope(last // 2, last)
+        return inside + low * np.minimum(z - self.learned[0], 0) + high * np.maximum(z - self.learned[-1], 0)
+
+    def _slope(self, first: int, second: int) -> float:
+        return (self.values[second] - self.values[first]) / (self.learned[second] - self.learned[first])
+
+
+class NeuralRegressor(RegressorMixin, BaseEstimator):
+    """An ensemble of networks as a scikit-learn estimator; a subclass says what the networks are.
+
+    Subclasses have the constructor parameters members, epochs, batch_size, learning_rate, weight_decay, targets and
+    random_state, and provide `_inputs`, `_initial`, `_scores` and, where it is not the squared error, `_objective`.
+    """
+
+    def _inputs(self, X: np.ndarray) -> tuple[np.ndarray, ...]:
+        """What the networks see of the cells X: arrays with one row per cell; NasbenchError if X is no cells."""
+        raise NotImplementedError
+
+    def _checked(self, X: np.ndarray, y: np.ndarray) -> tuple[tuple[np.ndarray, ...], np.ndarray]:
+        """`_inputs(X)`, and y as float64 [n]."""
+        inputs = self._inputs(X)
+        return inputs, check_accuracies(y, len(inputs[0]))
+
+    def _initial(self, inputs: tuple[np.ndarray, ...], generator: torch.Generator) -> Weights:
+        """First weights of all members."""
+        raise NotImplementedError
+
+    def _scores(self, weights: Weights, *inputs: Tensor) -> Tensor:
+        """Learned values [k, b] of inputs [k, b, ...]."""
+        raise NotImplementedError
+
+    def _objective(self, inputs: list[Tensor], z: Tensor, generator: torch.Generator) -> Loss:
+        """The loss on training inputs [n, ...] whose learned values are z [n]."""
+
+        def squared_error(weights: Weights, batch: Tensor) -> Tensor:
+            scores = self._scores(weights, *(tensor[batch] for tensor in inputs))
+            return ((scores - z[batch]) ** 2).mean(dim=1)
+
+        return squared_error
+
+    def fit(self, X: np.ndarray, y: np.ndarray) -> Self:
+        """Learn from cells X, one a row, and their accuracies y [n]; ValueError where one is missing."""
+        inputs, y = self._checked(X, y)
+        self.targets_, learned = Targets.of(y, self.targets)
+        self.weights_: dict[str, np.ndarray] = {}
+        if self.targets_.constant:
+            return self
+        with one_thread():
+            generator = torch.Generator().manual_seed(self.random_state)
+            tensors = [torch.as_tensor(array, dtype=torch.float32) for array in inputs]
+            z = torch.as_tensor(learned, dtype=torch.float32)
+            weights = self._initial(inputs, generator)
+            loss = self._objective(tensors, z, generator)
+            settings = self.epochs, self.batch_size, self.learning_rate, self.weight_decay
+            train(weights, loss, len(z), *settings, generator)
+        self.weights_ = {name: tensor.detach().numpy() for name, tensor in weights.items()}
+        return self
+
+    def predict(self, X: np.ndarray, return_std: bool = False) -> np.ndarray | tuple[np.ndarray, np.ndarray]:
+        """Accuracies [n], float64: the members' mean, and with `return_std` their standard deviation [n] as well.
+
+        The mean is taken on the learned scale, the deviation on that of the accuracies.
+        """
+        check_is_fitted(self, "targets_")
+        inputs = self._inputs(X)
+        if self.targets_.constant:
+            scores = np.zeros((1, len(inputs[0])))
+        else:
+            scores = self._member_scores(inputs)
+        mean = self.targets_.back(scores.mean(axis=0))
+        return (mean, self.targets_.back(scores).std(axis=0)) if return_std else mean
+
+    def _member_scores(self, inputs: tuple[np.ndarray, ...]) -> np.ndarray:
+        """Learned values [k, n], the same for cells with the same inputs."""
+        flat = np.concatenate([array.reshape(len(array), -1) for array in inputs], axis=1)
+        _, first, inverse = np.unique(flat, axis=0, return_index=True, return_inverse=True)
+        weights = {name: torch.as_tensor(array, dtype=torch.float64) for name, array in self.weights_.items()}
+        found = []
+        with one_thread(), torch.no_grad():
+            for start in range(0, len(first), CHUNK):
+                rows = first[start : start + CHUNK]
+                chunk = (torch.as_tensor(array[rows], dtype=torch.float64) for array in inputs)
+                found.append(self._scores(weights, *(part.expand(self.members, *part.shape) for part in chunk)))
+        return torch.cat(found, dim=1).numpy().round(9)[:, inverse.ravel()]
