@@ -65,4 +65,5 @@ def live_decisions(space: Space, values: np.ndarray) -> np.ndarray:
         return np.where(space.live_edges(values), values, 0)
     adjacency, features = live_graphs(space, values)
     slots = np.triu_indices(adjacency.shape[1], 1)
-    return np.concatenate([adjacency[:, *slots], values[:, len(slots[0]) :] * features[:, 1:-1].any(-1)], axis=1, dtype=int)
+    operations = values[:, len(slots[0]) :] * features[:, 1:-1].any(axis=2)
+    return np.concatenate([adjacency[:, *slots].astype(np.int64), operations], axis=1)

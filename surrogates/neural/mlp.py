@@ -1,7 +1,8 @@
 """Multilayer perceptrons on encoded cells: a plain one, and the ensemble of BANANAS.
 
 They take numeric features [n, d] and so stand in a pipeline behind an encoder of cells; BANANAS (White, Neiswanger
-and Savani, AAAI 2021, arXiv:1910.11858) uses the path encoding. Columns are standardised inside.
+and Savani, AAAI 2021, arXiv:1910.11858) uses the path encoding. Columns are centred and brought to a range of 2 inside; dividing
+by the standard deviation instead would make the most of paths that hardly any cell has.
 """
 
 from __future__ import annotations
@@ -53,21 +54,19 @@ class MLP(NeuralRegressor):
 
     def _checked(self, X: Any, y: Any) -> tuple[tuple[np.ndarray, ...], np.ndarray]:
         X, y = validate_data(self, X, y, dtype=np.float64, y_numeric=True)
-        self.mean_, scale = X.mean(axis=0), X.std(axis=0)
+        self.mean_, scale = X.mean(axis=0), np.ptp(X, axis=0) / 2
         self.scale_ = np.where(scale > 1e-12 * np.abs(self.mean_), scale, 1.0)
-        return self._standardised(X), y.astype(np.float64)
+        return self._scaled(X), y.astype(np.float64)
 
     def _inputs(self, X: Any) -> tuple[np.ndarray, ...]:
-        return self._standardised(validate_data(self, X, dtype=np.float64, reset=False))
+        return self._scaled(validate_data(self, X, dtype=np.float64, reset=False))
 
-    def _standardised(self, X: np.ndarray) -> tuple[np.ndarray, ...]:
+    def _scaled(self, X: np.ndarray) -> tuple[np.ndarray, ...]:
         return (np.clip((X - self.mean_) / self.scale_, -10, 10),)
 
     def _initial(self, inputs: tuple[np.ndarray, ...], generator: torch.Generator) -> Weights:
         sizes = [inputs[0].shape[1]] + [self.width] * self.layers
-        weights = {
-            f"hidden{i}": dense(self.members, sizes[i], sizes[i + 1], generator) for i in range(self.layers)
-        }
+        weights = {f"hidden{i}": dense(self.members, sizes[i], sizes[i + 1], generator) for i in range(self.layers)}
         return {**weights, "output": dense(self.members, sizes[-1], 1, generator, gain=1.0)}
 
     def _scores(self, weights: Weights, *inputs: Tensor) -> Tensor:
@@ -105,9 +104,7 @@ class BananasEnsemble(MLP):
         margin: float = 0.5,
         random_state: int = 0,
     ) -> None:
-        super().__init__(
-            members, layers, width, epochs, batch_size, learning_rate, weight_decay, targets, random_state
-        )
+        super().__init__(members, layers, width, epochs, batch_size, learning_rate, weight_decay, targets, random_state)
         self.loss = loss
         self.margin = margin
 

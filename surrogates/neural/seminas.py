@@ -112,9 +112,9 @@ class SemiNAS(NeuralRegressor):
             x = torch.cat([inputs[0][batch], pool[extra]], dim=1)
             codes = self._codes(weights, x)
             scores = self._read_out(weights, codes)
-            errors = ((scores[:, :batch.shape[1]] - z[batch]) ** 2).mean(dim=1)
+            errors = ((scores[:, : batch.shape[1]] - z[batch]) ** 2).mean(dim=1)
             if guesses is not None:
-                errors = errors + self.own_labels * ((scores[:, batch.shape[1]:] - guesses[extra]) ** 2).mean(dim=1)
+                errors = errors + self.own_labels * ((scores[:, batch.shape[1] :] - guesses[extra]) ** 2).mean(dim=1)
             rebuilt = apply(weights["rebuild"], codes).view_as(x).log_softmax(dim=-1)
             return errors - self.reconstruction * (rebuilt * x).sum(dim=-1).mean(dim=(1, 2))
 
