@@ -14,7 +14,7 @@ from torch import Tensor
 from nasbench.spaces import open_space
 
 from .cells import check_decisions, live_graphs
-from .ensemble import NeuralRegressor, Weights, apply, dense
+from .ensemble import NeuralRegressor, Scaling, Weights, apply, dense
 
 
 class GraphRegressor(NeuralRegressor):
@@ -26,6 +26,7 @@ class GraphRegressor(NeuralRegressor):
         layers, width: message-passing layers and units in each.
         epochs, batch_size, learning_rate, weight_decay: of the training by AdamW; the rate falls along a cosine.
         targets: "rank" learns normal quantiles of the ranks, "standard" standardised accuracies.
+        context: an encoding of the space, shown to the last layers beside what they know of the graph.
         random_state: seed of first weights and batches.
     """
 
@@ -40,6 +41,7 @@ class GraphRegressor(NeuralRegressor):
         learning_rate: float = 3e-3,
         weight_decay: float = 1.0,
         targets: str = "rank",
+        context: str | None = None,
         random_state: int = 0,
     ) -> None:
         self.space = space
@@ -51,19 +53,30 @@ class GraphRegressor(NeuralRegressor):
         self.learning_rate = learning_rate
         self.weight_decay = weight_decay
         self.targets = targets
+        self.context = context
         self.random_state = random_state
 
     def _inputs(self, X: np.ndarray) -> tuple[np.ndarray, ...]:
         space = open_space(self.space)
-        return live_graphs(space, check_decisions(space, X))
+        values = check_decisions(space, X)
+        graphs = live_graphs(space, values)
+        return graphs if self.context is None else (*graphs, self.scaling_(space.encode(values, self.context)))
 
-    def _read_out(self, weights: Weights, pooled: Tensor) -> Tensor:
-        """Scores [k, b] from a description [k, b, c] of each graph."""
-        return apply(weights["output"], torch.relu(apply(weights["hidden"], pooled))).squeeze(-1)
+    def _checked(self, X: np.ndarray, y: np.ndarray) -> tuple[tuple[np.ndarray, ...], np.ndarray]:
+        if self.context is not None:
+            space = open_space(self.space)
+            self.scaling_ = Scaling(space.encode(check_decisions(space, X), self.context))
+        return super()._checked(X, y)
 
-    def _last_layers(self, inputs: int, generator: torch.Generator) -> Weights:
+    def _read_out(self, weights: Weights, pooled: Tensor, *context: Tensor) -> Tensor:
+        """Scores [k, b] from a description [k, b, c] of each graph and its context, if any."""
+        hidden = torch.relu(apply(weights["hidden"], torch.cat([pooled, *context], dim=-1)))
+        return apply(weights["output"], hidden).squeeze(-1)
+
+    def _last_layers(self, pooled: int, inputs: tuple[np.ndarray, ...], generator: torch.Generator) -> Weights:
+        size = pooled + sum(array.shape[1] for array in inputs[2:])
         return {
-            "hidden": dense(self.members, inputs, self.width, generator),
+            "hidden": dense(self.members, size, self.width, generator),
             "output": dense(self.members, self.width, 1, generator, gain=1.0),
         }
 
@@ -86,10 +99,21 @@ class GCNRegressor(GraphRegressor):
         learning_rate: float = 3e-3,
         weight_decay: float = 1.0,
         targets: str = "rank",
+        context: str | None = None,
         random_state: int = 0,
     ) -> None:
         super().__init__(
-            space, members, layers, width, epochs, batch_size, learning_rate, weight_decay, targets, random_state
+            space,
+            members,
+            layers,
+            width,
+            epochs,
+            batch_size,
+            learning_rate,
+            weight_decay,
+            targets,
+            context,
+            random_state,
         )
 
     def _initial(self, inputs: tuple[np.ndarray, ...], generator: torch.Generator) -> Weights:
@@ -98,17 +122,17 @@ class GCNRegressor(GraphRegressor):
             weights[f"along{i}"] = dense(self.members, size, self.width, generator)
             weights[f"against{i}"] = dense(self.members, size, self.width, generator)
             size = self.width
-        return {**weights, **self._last_layers(size, generator)}
+        return {**weights, **self._last_layers(size, inputs, generator)}
 
     def _scores(self, weights: Weights, *inputs: Tensor) -> Tensor:
-        adjacency, x = inputs
+        adjacency, x, *context = inputs
         present = (x.sum(dim=-1, keepdim=True) > 0).to(x.dtype)
         loops = torch.diag_embed(present.squeeze(-1))
         along, against = _averaging(adjacency.mT + loops), _averaging(adjacency + loops)
         for i in range(self.layers):
             ahead = torch.relu(along @ apply(weights[f"along{i}"], x))
             x = (ahead + torch.relu(against @ apply(weights[f"against{i}"], x))) / 2 * present
-        return self._read_out(weights, x.sum(dim=-2) / 4)
+        return self._read_out(weights, x.sum(dim=-2) / 4, *context)
 
 
 def _averaging(edges: Tensor) -> Tensor:
@@ -128,10 +152,10 @@ class GINRegressor(GraphRegressor):
             weights[f"first{i}"] = dense(self.members, 3 * size, self.width, generator)
             weights[f"second{i}"] = dense(self.members, self.width, self.width, generator)
             size = self.width
-        return {**weights, **self._last_layers(self.layers * size, generator)}
+        return {**weights, **self._last_layers(self.layers * size, inputs, generator)}
 
     def _scores(self, weights: Weights, *inputs: Tensor) -> Tensor:
-        adjacency, x = inputs
+        adjacency, x, *context = inputs
         present = (x.sum(dim=-1, keepdim=True) > 0).to(x.dtype)
         pooled = []
         for i in range(self.layers):
@@ -139,4 +163,4 @@ class GINRegressor(GraphRegressor):
             x = torch.relu(apply(weights[f"first{i}"], around))
             x = torch.relu(apply(weights[f"second{i}"], x)) * present
             pooled.append(x.sum(dim=-2) / 4)
-        return self._read_out(weights, torch.cat(pooled, dim=-1))
+        return self._read_out(weights, torch.cat(pooled, dim=-1), *context)

@@ -1,8 +1,8 @@
 """Multilayer perceptrons on encoded cells: a plain one, and the ensemble of BANANAS.
 
 They take numeric features [n, d] and so stand in a pipeline behind an encoder of cells; BANANAS (White, Neiswanger
-and Savani, AAAI 2021, arXiv:1910.11858) uses the path encoding. Columns are centred and brought to a range of 2 inside; dividing
-by the standard deviation instead would make the most of paths that hardly any cell has.
+and Savani, AAAI 2021, arXiv:1910.11858) uses the path encoding. Columns are brought to one range
+inside.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from torch import Tensor
 
 from nasbench.errors import NasbenchError
 
-from .ensemble import Loss, NeuralRegressor, Weights, apply, dense
+from .ensemble import Loss, NeuralRegressor, Scaling, Weights, apply, dense
 
 
 class MLP(NeuralRegressor):
@@ -54,15 +54,11 @@ class MLP(NeuralRegressor):
 
     def _checked(self, X: Any, y: Any) -> tuple[tuple[np.ndarray, ...], np.ndarray]:
         X, y = validate_data(self, X, y, dtype=np.float64, y_numeric=True)
-        self.mean_, scale = X.mean(axis=0), np.ptp(X, axis=0) / 2
-        self.scale_ = np.where(scale > 1e-12 * np.abs(self.mean_), scale, 1.0)
-        return self._scaled(X), y.astype(np.float64)
+        self.scaling_ = Scaling(X)
+        return (self.scaling_(X),), y.astype(np.float64)
 
     def _inputs(self, X: Any) -> tuple[np.ndarray, ...]:
-        return self._scaled(validate_data(self, X, dtype=np.float64, reset=False))
-
-    def _scaled(self, X: np.ndarray) -> tuple[np.ndarray, ...]:
-        return (np.clip((X - self.mean_) / self.scale_, -10, 10),)
+        return (self.scaling_(validate_data(self, X, dtype=np.float64, reset=False)),)
 
     def _initial(self, inputs: tuple[np.ndarray, ...], generator: torch.Generator) -> Weights:
         sizes = [inputs[0].shape[1]] + [self.width] * self.layers

@@ -39,6 +39,7 @@ class PairwiseRanker(GCNRegressor):
         batch_size: int = 32,
         learning_rate: float = 3e-3,
         weight_decay: float = 1.0,
+        context: str | None = None,
         random_state: int = 0,
     ) -> None:
         self.space = space
@@ -49,6 +50,7 @@ class PairwiseRanker(GCNRegressor):
         self.batch_size = batch_size
         self.learning_rate = learning_rate
         self.weight_decay = weight_decay
+        self.context = context
         self.random_state = random_state
 
     def _objective(self, inputs: list[Tensor], z: Tensor, generator: torch.Generator) -> Loss:

@@ -13,6 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from nasbench.errors import NasbenchError
 from nasbench.spaces import open_space
 
 from .cells import check_decisions, live_decisions
@@ -27,6 +28,8 @@ class SemiNAS(NeuralRegressor):
         members: networks in the ensemble; their disagreement is the spread, 0 with one member.
         unlabelled: cells drawn from the space to be rebuilt.
         reconstruction: weight of rebuilding beside the squared error of the accuracy.
+        own_labels: weight of the squared error on the drawn cells, from half the training on, against what all
+            members together then predict for them; 0 for none, which leaves the members less alike.
         width: units of the recurrent layer and of the accuracy's hidden layer.
         epochs, batch_size, learning_rate, weight_decay: of the training by AdamW; the rate falls along a cosine.
         targets: "rank" learns normal quantiles of the ranks, "standard" standardised accuracies.
@@ -39,6 +42,7 @@ class SemiNAS(NeuralRegressor):
         members: int = 3,
         unlabelled: int = 1000,
         reconstruction: float = 0.1,
+        own_labels: float = 0.5,
         width: int = 64,
         epochs: int = 150,
         batch_size: int = 32,
@@ -51,6 +55,7 @@ class SemiNAS(NeuralRegressor):
         self.members = members
         self.unlabelled = unlabelled
         self.reconstruction = reconstruction
+        self.own_labels = own_labels
         self.width = width
         self.epochs = epochs
         self.batch_size = batch_size
@@ -96,29 +101,28 @@ class SemiNAS(NeuralRegressor):
         return self._read_out(weights, self._codes(weights, inputs[0]))
 
     def _objective(self, inputs: list[Tensor], z: Tensor, generator: torch.Generator) -> Loss:
+        if self.unlabelled < 1:
+            raise NasbenchError(f"SemiNAS needs unlabelled cells, at least 1; unlabelled is {self.unlabelled}.")
         space, rng = open_space(self.space), np.random.default_rng(self.random_state)
-        drawn = np.array([space.to_choices(space.sample(rng)) for _ in range(self.unlabelled)])
-        pool = torch.as_tensor(self._inputs(drawn)[0])
-        steps = self.epochs * max(1, round(len(z) / self.batch_size))
-        done, guesses = 0, None
+        sample = np.array([space.to_choices(space.sample(rng)) for _ in range(self.unlabelled)])
+        pool = torch.as_tensor(self._inputs(sample)[0])
+        half = self.epochs * max(1, round(len(z) / self.batch_size)) // 2
+        step, guesses = 0, torch.zeros(len(pool))
 
         def joint_error(weights: Weights, batch: Tensor) -> Tensor:
-            nonlocal done, guesses
-            if done == int(self.alone * steps) and self.own_labels:
+            nonlocal step, guesses
+            if step == half and self.own_labels:
                 with torch.no_grad():
                     guesses = self._scores(weights, pool.expand(self.members, *pool.shape)).mean(dim=0)
-            done += 1
-            extra = torch.randint(len(pool), batch.shape, generator=generator)
-            x = torch.cat([inputs[0][batch], pool[extra]], dim=1)
+            drawn = torch.randint(len(pool), batch.shape, generator=generator)
+            x = torch.cat([inputs[0][batch], pool[drawn]], dim=1)
             codes = self._codes(weights, x)
-            scores = self._read_out(weights, codes)
-            errors = ((scores[:, : batch.shape[1]] - z[batch]) ** 2).mean(dim=1)
-            if guesses is not None:
-                errors = errors + self.own_labels * ((scores[:, batch.shape[1] :] - guesses[extra]) ** 2).mean(dim=1)
+            labelled, unlabelled = self._read_out(weights, codes).split(batch.shape[1], dim=1)
+            error = ((labelled - z[batch]) ** 2).mean(dim=1)
+            if step >= half and self.own_labels:
+                error = error + self.own_labels * ((unlabelled - guesses[drawn]) ** 2).mean(dim=1)
+            step += 1
             rebuilt = apply(weights["rebuild"], codes).view_as(x).log_softmax(dim=-1)
-            return errors - self.reconstruction * (rebuilt * x).sum(dim=-1).mean(dim=(1, 2))
+            return error - self.reconstruction * (rebuilt * x).sum(dim=-1).mean(dim=(1, 2))
 
         return joint_error
-
-    alone = 0.5
-    own_labels = 0.0
