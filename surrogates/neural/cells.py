@@ -1,36 +1,13 @@
-"""Cells as the network predictors see them: checked decisions, and graphs reduced to what the function depends on."""
+"""Cells as the neural predictors see them: reduced to what the function that a cell computes depends on."""
 
 from __future__ import annotations
 
 import numpy as np
 
-from nasbench.errors import NasbenchError
 from nasbench.spaces import CellSpace, Space
 
 CHUNK = 16_384
 """Graphs made at a time; bounds the memory that the float64 matrices in between take."""
-
-
-def check_decisions(space: Space, X: np.ndarray) -> np.ndarray:
-    """X as integers [n, len(space.choices)]; NasbenchError if it is anything else."""
-    try:
-        values = np.asarray(X, dtype=np.float64)
-    except (TypeError, ValueError):
-        raise NasbenchError(f"cells of {space.name} are given as rows of integer decisions, not as {X!r}.") from None
-    width = len(space.choices)
-    if values.ndim != 2 or values.shape[1] != width or not len(values):
-        raise NasbenchError(
-            f"cells of {space.name} are rows of {width} decisions, an array of shape (n, {width}) with n > 0; "
-            f"this one has shape {values.shape}."
-        )
-    wrong = ~((values >= 0) & (values < space.choices) & (values == np.floor(values)))
-    if wrong.any():
-        row, column = np.argwhere(wrong)[0]
-        raise NasbenchError(
-            f"row {row} has {values[row, column]:g} as decision {column}, which in {space.name} is an integer "
-            f"from 0 to {space.choices[column] - 1}; drop or correct such rows."
-        )
-    return values.astype(np.int64)
 
 
 def live_graphs(space: Space, values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -18,7 +18,7 @@ import numpy as np
 import torch
 from scipy.stats import norm, rankdata
 from sklearn.base import BaseEstimator, RegressorMixin
-from sklearn.utils.validation import check_is_fitted
+from sklearn.utils.validation import assert_all_finite, check_consistent_length, check_is_fitted, column_or_1d
 from torch import Tensor
 
 from nasbench.errors import NasbenchError
@@ -94,20 +94,6 @@ class Scaling:
         return np.clip((features - self.centre) / self.width, -10, 10)
 
 
-def check_accuracies(y: np.ndarray, n: int) -> np.ndarray:
-    """y as float64 [n]; NasbenchError if it is anything else or not finite."""
-    values = np.asarray(y, dtype=np.float64)
-    if values.shape != (n,):
-        raise NasbenchError(f"{n} cells need as many accuracies, an array of shape ({n},), not {values.shape}.")
-    missing = np.flatnonzero(~np.isfinite(values))
-    if len(missing):
-        raise NasbenchError(
-            f"row {missing[0]} has {values[missing[0]]} as accuracy; leave out the {len(missing)} rows without a "
-            "finite one."
-        )
-    return values
-
-
 @dataclass(frozen=True)
 class Targets:
     """Between accuracies and what a network learns: by standardising, or by ranks mapped to normal quantiles.
@@ -164,8 +150,10 @@ class NeuralRegressor(RegressorMixin, BaseEstimator):
 
     def _checked(self, X: np.ndarray, y: np.ndarray) -> tuple[tuple[np.ndarray, ...], np.ndarray]:
         """`_inputs(X)`, and y as float64 [n]."""
-        inputs = self._inputs(X)
-        return inputs, check_accuracies(y, len(inputs[0]))
+        inputs, y = self._inputs(X), column_or_1d(y, dtype=np.float64)
+        check_consistent_length(inputs[0], y)
+        assert_all_finite(y, input_name="y")
+        return inputs, y
 
     def _initial(self, inputs: tuple[np.ndarray, ...], generator: torch.Generator) -> Weights:
         """First weights of all members."""

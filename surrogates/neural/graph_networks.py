@@ -13,7 +13,8 @@ from torch import Tensor
 
 from nasbench.spaces import open_space
 
-from .cells import check_decisions, live_graphs
+from ..encoder import check_cells
+from .cells import live_graphs
 from .ensemble import NeuralRegressor, Scaling, Weights, apply, dense
 
 
@@ -58,14 +59,14 @@ class GraphRegressor(NeuralRegressor):
 
     def _inputs(self, X: np.ndarray) -> tuple[np.ndarray, ...]:
         space = open_space(self.space)
-        values = check_decisions(space, X)
+        values = check_cells(X, space)
         graphs = live_graphs(space, values)
         return graphs if self.context is None else (*graphs, self.scaling_(space.encode(values, self.context)))
 
     def _checked(self, X: np.ndarray, y: np.ndarray) -> tuple[tuple[np.ndarray, ...], np.ndarray]:
         if self.context is not None:
             space = open_space(self.space)
-            self.scaling_ = Scaling(space.encode(check_decisions(space, X), self.context))
+            self.scaling_ = Scaling(space.encode(check_cells(X, space), self.context))
         return super()._checked(X, y)
 
     def _read_out(self, weights: Weights, pooled: Tensor, *context: Tensor) -> Tensor:
@@ -164,3 +165,13 @@ class GINRegressor(GraphRegressor):
             x = torch.relu(apply(weights[f"second{i}"], x)) * present
             pooled.append(x.sum(dim=-2) / 4)
         return self._read_out(weights, torch.cat(pooled, dim=-1), *context)
+
+
+def gcn(space: str) -> GCNRegressor:
+    """`GCNRegressor` with the encoding `summary` as context."""
+    return GCNRegressor(space, context="summary")
+
+
+def gin(space: str) -> GINRegressor:
+    """`GINRegressor` with the encoding `summary` as context."""
+    return GINRegressor(space, context="summary")

@@ -11,11 +11,13 @@ from typing import Any, Self
 
 import numpy as np
 import torch
+from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.utils.validation import validate_data
 from torch import Tensor
 
 from nasbench.errors import NasbenchError
 
+from ..encoder import CellEncoder
 from .ensemble import Loss, NeuralRegressor, Scaling, Weights, apply, dense
 
 
@@ -32,9 +34,9 @@ class MLP(NeuralRegressor):
 
     def __init__(
         self,
-        members: int = 3,
+        members: int = 5,
         layers: int = 2,
-        width: int = 64,
+        width: int = 128,
         epochs: int = 100,
         batch_size: int = 32,
         learning_rate: float = 3e-3,
@@ -77,7 +79,8 @@ class BananasEnsemble(MLP):
 
     The paper's error of a prediction is |prediction - y| / (bound - y), with a bound a little above the best
     accuracy; here the bound is `margin` times the distance from the median to the best training accuracy above the
-    best. The defaults for shape and loss are the paper's.
+    best. The defaults for shape, loss and learning rate are the paper's; it has no weight decay, which
+    makes all the difference on a hundred cells.
 
     Args:
         loss: "mape" for the paper's loss, "mse" for the squared error.
@@ -94,7 +97,7 @@ class BananasEnsemble(MLP):
         epochs: int = 150,
         batch_size: int = 32,
         learning_rate: float = 1e-2,
-        weight_decay: float = 1e-2,
+        weight_decay: float = 1.0,
         targets: str = "standard",
         loss: str = "mape",
         margin: float = 0.5,
@@ -121,3 +124,13 @@ class BananasEnsemble(MLP):
             return ((scores - z[batch]).abs() * weight[batch]).mean(dim=1)
 
         return percentage_error
+
+
+def mlp(space: str) -> Pipeline:
+    """`MLP` on the encoding `summary`."""
+    return make_pipeline(CellEncoder(space, ("summary",)), MLP())
+
+
+def bananas(space: str) -> Pipeline:
+    """`BananasEnsemble` on the encoding `path`."""
+    return make_pipeline(CellEncoder(space, ("path",)), BananasEnsemble())

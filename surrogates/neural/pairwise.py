@@ -86,3 +86,8 @@ def _calibrated(scores: np.ndarray, y: np.ndarray) -> Targets:
     steps = IsotonicRegression().fit_transform(scores, y)
     values, step = np.unique(steps, return_inverse=True)
     return Targets(values, np.bincount(step, scores) / np.bincount(step))
+
+
+def pairwise(space: str) -> PairwiseRanker:
+    """`PairwiseRanker` with the encoding `summary` as context."""
+    return PairwiseRanker(space, context="summary")

@@ -16,7 +16,8 @@ from torch import Tensor
 from nasbench.errors import NasbenchError
 from nasbench.spaces import open_space
 
-from .cells import check_decisions, live_decisions
+from ..encoder import check_cells
+from .cells import live_decisions
 from .ensemble import Loss, NeuralRegressor, Weights, apply, dense
 
 
@@ -39,12 +40,12 @@ class SemiNAS(NeuralRegressor):
     def __init__(
         self,
         space: str = "nasbench201",
-        members: int = 3,
+        members: int = 5,
         unlabelled: int = 1000,
         reconstruction: float = 0.1,
         own_labels: float = 0.5,
-        width: int = 64,
-        epochs: int = 150,
+        width: int = 32,
+        epochs: int = 80,
         batch_size: int = 32,
         learning_rate: float = 3e-3,
         weight_decay: float = 1.0,
@@ -67,7 +68,7 @@ class SemiNAS(NeuralRegressor):
     def _inputs(self, X: np.ndarray) -> tuple[np.ndarray, ...]:
         """One-hot decisions [n, t, c], zero beyond the choices that a decision has."""
         space = open_space(self.space)
-        values = live_decisions(space, check_decisions(space, X))
+        values = live_decisions(space, check_cells(X, space))
         return (np.eye(max(space.choices), dtype=np.float32)[values],)
 
     def _initial(self, inputs: tuple[np.ndarray, ...], generator: torch.Generator) -> Weights:
@@ -126,3 +127,8 @@ class SemiNAS(NeuralRegressor):
             return error - self.reconstruction * (rebuilt * x).sum(dim=-1).mean(dim=(1, 2))
 
         return joint_error
+
+
+def seminas(space: str) -> SemiNAS:
+    """`SemiNAS` with its defaults."""
+    return SemiNAS(space)
