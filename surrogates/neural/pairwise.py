@@ -35,10 +35,10 @@ class PairwiseRanker(GCNRegressor):
         members: int = 5,
         layers: int = 3,
         width: int = 64,
-        epochs: int = 150,
+        epochs: int = 100,
         batch_size: int = 32,
         learning_rate: float = 3e-3,
-        weight_decay: float = 1.0,
+        weight_decay: float = 0.1,
         context: str | None = None,
         random_state: int = 0,
     ) -> None:

@@ -23,6 +23,10 @@ from nasbench.spaces import open_space
 from surrogates.neural import MLP, BananasEnsemble, GCNRegressor, GINRegressor, PairwiseRanker, SemiNAS
 from surrogates.neural.cells import live_decisions, live_graphs
 from surrogates.neural.ensemble import Targets
+from surrogates.neural.graph_networks import gcn, gin
+from surrogates.neural.mlp import bananas, mlp
+from surrogates.neural.pairwise import pairwise
+from surrogates.neural.seminas import seminas
 
 SPACES = ("nasbench201", "transnasbench101_micro", "nasbench101")
 ON_FEATURES = [
@@ -31,7 +35,7 @@ ON_FEATURES = [
 ]
 ON_CELLS = [
     GCNRegressor(members=2, width=16, epochs=10),
-    GINRegressor(members=2, width=16, epochs=10),
+    GINRegressor(members=2, width=16, epochs=10, context="summary"),
     PairwiseRanker(members=2, width=16, epochs=10),
     SemiNAS(members=2, width=16, epochs=10, unlabelled=50),
 ]
@@ -231,7 +235,7 @@ def real(shipped):
 @pytest.mark.parametrize(
     ("estimator", "encoding", "at_least"),
     [
-        (MLP(epochs=50), "path", 0.6),
+        (MLP(epochs=50), "summary", 0.65),
         (BananasEnsemble(epochs=50), "path", 0.5),
         (GCNRegressor(members=2, width=32, epochs=50), None, 0.65),
         (GINRegressor(members=2, width=32, epochs=50), None, 0.65),
@@ -248,6 +252,16 @@ def test_learns_real_accuracies(estimator, encoding, at_least, real, nb201):
     predicted = model.fit(cells[:150], accuracies[:150]).predict(cells[150:])
     assert kendalltau(predicted, accuracies[150:]).statistic > at_least
     assert 5 < np.median(predicted) < 100
+
+
+@pytest.mark.parametrize("build", [mlp, bananas, gcn, gin, pairwise, seminas])
+@pytest.mark.parametrize("name", SPACES)
+def test_is_built_by_the_name_of_a_space(build, name):
+    predictor = build(name)
+    assert clone(predictor).get_params().keys() == predictor.get_params().keys()
+    assert name in [value for key, value in predictor.get_params().items() if key.endswith("space")]
+    with pytest.raises(NasbenchError, match="decisions"):
+        predictor.fit(np.zeros((4, 3)), np.arange(4.0))
 
 
 def test_surrogates_alone_do_not_load_torch():
