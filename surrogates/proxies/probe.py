@@ -67,7 +67,8 @@ class Probe:
 
     def new_network(self) -> CellNetwork:
         """The network with its initial weights: the same for every call."""
-        network = CellNetwork(self.graph)
+        with torch.random.fork_rng(devices=[]):  # torch's own initialisation would draw from the caller's state
+            network = CellNetwork(self.graph)
         network.load_flat(initial_parameters(self.graph, generators(self.cell, self.seed)[0]))
         return network
 
