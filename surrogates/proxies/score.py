@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import dataclasses
 import math
 import time
 from collections.abc import Iterable, Sequence
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -74,7 +75,13 @@ def score_cells(
     else:
         import joblib
 
-        rows = joblib.Parallel(n_jobs=processes)(joblib.delayed(_score)(*job) for job in jobs)
+        parallel = joblib.Parallel(n_jobs=processes, max_nbytes=None)
+        try:
+            rows = parallel(joblib.delayed(_score)(*job) for job in jobs)
+        except BrokenProcessPool:  # joblib's TerminatedWorkerError is one
+            raise NasbenchError(
+                "A worker process died, perhaps for want of memory: try fewer processes or a smaller batch_size."
+            ) from None
     table = np.array(rows, dtype=np.float64).reshape(len(jobs), 2, len(measured))
     scores = {name: np.ascontiguousarray(table[:, 0, i]) for i, name in enumerate(measured)}
     seconds = {name: np.ascontiguousarray(table[:, 1, i]) for i, name in enumerate(measured)}
@@ -92,9 +99,7 @@ def fit_skeleton(skeleton: Skeleton | Protocol, arrays: Arrays) -> Skeleton:
     if isinstance(skeleton, Protocol):
         return skeleton.skeleton(arrays.classes, arrays.image_shape)
     height, width, channels = arrays.image_shape
-    right = dataclasses.replace(
-        skeleton, classes=arrays.classes, height=height, width=width, image_channels=channels
-    )  # fmt: skip
+    right = replace(skeleton, classes=arrays.classes, height=height, width=width, image_channels=channels)
     if right != skeleton:
         raise NasbenchError(
             f"The skeleton is for {skeleton.height} x {skeleton.width} x {skeleton.image_channels} images of "

@@ -98,6 +98,14 @@ def test_the_seed_changes_weights_and_images(digits, together):
     assert all(other[name][0] != together[name][0] for name in ("l2_norm", "jacob_cov", "zen"))
 
 
+def test_images_that_are_all_alike_have_no_score_but_no_error_either():
+    blank, labels = np.zeros((128, 8, 8, 1), np.float32), np.arange(128, dtype=np.int32) % 3
+    arrays = Arrays(blank, labels, blank[:1], labels[:1], blank[:1], labels[:1], 3)
+    scores, _ = score_cells(CELLS[:2], arrays, Protocol(channels=4))
+    assert np.isnan(scores["nwot"]).all()
+    assert np.isfinite(scores["synflow"]).all()
+
+
 def test_dead_edges_change_nothing(digits):
     cell = (3, 0, 2, 1, 0, 0)
     assert prune(cell) == (0, 0, 0, 1, 0, 0)
