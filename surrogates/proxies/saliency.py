@@ -1,8 +1,10 @@
 """Pruning scores, summed over a network: what its weights mean to the loss of one batch, before training.
 
 Adapted to networks by Abdelfattah et al., Zero-Cost Proxies for Lightweight NAS, ICLR 2021. w_l are the weights of
-convolution (or classifier) l, g_l the gradient of the mean cross entropy by them. Normalised convolutions are
-scale-free, w_l . g_l = 0, which matters for `plain` and `grasp`: see there.
+convolution (or classifier) l, g_l the gradient of the mean cross entropy by them.
+
+grad_norm is about 1.5 times the published one on 16-pixel images and nearer to it on the same images enlarged to 32
+(three cells looked at); the order is the same.
 """
 
 from __future__ import annotations
@@ -26,7 +28,11 @@ def snip(probe: Probe) -> float:
 
 def plain(probe: Probe) -> float:
     """Sum of w g over all weights, with its sign (Mozer and Smolensky, NeurIPS 1988; a baseline of Abdelfattah et
-    al., ICLR 2021)."""
+    al., ICLR 2021).
+
+    A convolution followed by batch normalisation is scale-free, so that w_l . g_l = 0: what is left comes from the
+    classifier and the shortcuts of residual reductions, and changes with their draw.
+    """
     pairs = zip(probe.weights, probe.weight_gradients, strict=True)
     return float(sum((weight.detach().double() * gradient).sum() for weight, gradient in pairs))
 
@@ -48,7 +54,10 @@ def fisher(probe: Probe) -> float:
 def grasp(probe: Probe) -> float:
     """-sum of w (H g), with H the Hessian of the loss by the weights (Wang et al., GraSP, ICLR 2020).
 
-    The sign is that of Abdelfattah et al. One more backward pass with its graph, and one through that.
+    The sign is that of Abdelfattah et al. Scale-free layers alone would give the sum of ||g_l||^2 > 0; classifier and
+    shortcuts add terms of either sign, which seem to weigh more in larger images: of four cells with large gradients,
+    two kept their sign at 32 pixels, and two changed it with the seed. |grasp| agrees with the published values at a
+    rank correlation of 0.91. The dearest proxy here: a backward pass with its graph, and one through that.
     """
     first = torch.autograd.grad(probe.loss, probe.weights, create_graph=True)
     product = torch.stack([(gradient.detach() * gradient).sum() for gradient in first]).sum()
