@@ -46,6 +46,16 @@ CATALOGUE: dict[str, Entry] = {
     "xgboost": Entry("surrogates.trees:xgboost", "trees", "Chen and Guestrin, KDD 2016 (arXiv:1603.02754)"),
     "lightgbm": Entry("surrogates.trees:lightgbm", "trees", "Ke et al., NeurIPS 2017", "lightgbm"),
     "ngboost": Entry("surrogates.trees:ngboost", "trees", "Duan et al., ICML 2020 (arXiv:1910.03225)", "ngboost"),
+    "mlp": Entry("surrogates.neural.mlp:mlp", "neural", "Rumelhart et al., Nature 1986", "torch"),
+    "bananas": Entry("surrogates.neural.mlp:bananas", "neural", "White et al., AAAI 2021 (arXiv:1910.11858)", "torch"),
+    "gcn": Entry("surrogates.neural.graph_networks:gcn", "neural", "Wen et al., ECCV 2020 (arXiv:1912.00848)", "torch"),
+    "gin": Entry("surrogates.neural.graph_networks:gin", "neural", "Xu et al., ICLR 2019 (arXiv:1810.00826)", "torch"),
+    "seminas": Entry(
+        "surrogates.neural.seminas:seminas", "neural", "Luo et al., NeurIPS 2020 (arXiv:2002.10389)", "torch"
+    ),
+    "brp_nas": Entry(
+        "surrogates.neural.pairwise:pairwise", "neural", "Dudziak et al., NeurIPS 2020 (arXiv:2007.08668)", "torch"
+    ),
     "last_value": Entry("surrogates.curves:last_value", "learning curve", "the last epoch seen", sees="curves"),
     "sotl_e": Entry(
         "surrogates.curves:sotl_e", "learning curve", "Ru et al., NeurIPS 2021 (arXiv:2006.04492)", sees="curves"

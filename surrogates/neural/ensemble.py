@@ -11,17 +11,15 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from typing import Self
 
 import numpy as np
 import torch
-from scipy.stats import norm, rankdata
 from sklearn.base import BaseEstimator, RegressorMixin
 from sklearn.utils.validation import assert_all_finite, check_consistent_length, check_is_fitted, column_or_1d
 from torch import Tensor
 
-from nasbench.errors import NasbenchError
+from ..targets import Targets
 
 Weights = dict[str, Tensor]
 Loss = Callable[[Weights, Tensor], Tensor]
@@ -92,49 +90,6 @@ class Scaling:
 
     def __call__(self, features: np.ndarray) -> np.ndarray:
         return np.clip((features - self.centre) / self.width, -10, 10)
-
-
-@dataclass(frozen=True)
-class Targets:
-    """Between accuracies and what a network learns: by standardising, or by ranks mapped to normal quantiles.
-
-    Half of a cell space may lie within two points of the best and the rest trail off to chance, so that squared
-    errors on accuracies are all about the worst cells; normal quantiles of the ranks spread the good ones out. The
-    way back interpolates between the training cells and goes on in straight lines beyond them.
-    """
-
-    values: np.ndarray
-    """Accuracies [u] in ascending order, without repetition."""
-    learned: np.ndarray
-    """What stands for each of them, [u]."""
-
-    @classmethod
-    def of(cls, y: np.ndarray, kind: str) -> tuple[Targets, np.ndarray]:
-        """The scale that `y` [n] defines, and y on it; `kind` is `rank` or `standard`."""
-        if kind not in ("rank", "standard"):
-            raise NasbenchError(f"targets are 'rank' or 'standard', not {kind!r}.")
-        values, inverse = np.unique(y, return_inverse=True)
-        z = norm.ppf((rankdata(y) - 0.5) / len(y)) if kind == "rank" else (y - y.mean()) / (y.std() or 1.0)
-        learned = np.empty(len(values))
-        learned[inverse] = z
-        return cls(values, learned), z
-
-    @property
-    def constant(self) -> bool:
-        return len(self.values) == 1
-
-    def back(self, z: np.ndarray) -> np.ndarray:
-        """Accuracies for learned values of any shape."""
-        inside = np.interp(z, self.learned, self.values)
-        if self.constant:
-            return inside
-        last = len(self.values) - 1
-        # slopes between the middle and the ends: neighbours at the ends may be arbitrarily close
-        low, high = self._slope(0, (last + 1) // 2), self._slope(last // 2, last)
-        return inside + low * np.minimum(z - self.learned[0], 0) + high * np.maximum(z - self.learned[-1], 0)
-
-    def _slope(self, first: int, second: int) -> float:
-        return (self.values[second] - self.values[first]) / (self.learned[second] - self.learned[first])
 
 
 class NeuralRegressor(RegressorMixin, BaseEstimator):

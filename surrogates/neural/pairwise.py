@@ -14,7 +14,8 @@ import torch
 from sklearn.isotonic import IsotonicRegression
 from torch import Tensor
 
-from .ensemble import Loss, Targets, Weights
+from ..targets import Targets
+from .ensemble import Loss, Weights
 from .graph_networks import GCNRegressor
 
 

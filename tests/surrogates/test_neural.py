@@ -22,11 +22,11 @@ from nasbench.errors import NasbenchError
 from nasbench.spaces import open_space
 from surrogates.neural import MLP, BananasEnsemble, GCNRegressor, GINRegressor, PairwiseRanker, SemiNAS
 from surrogates.neural.cells import live_decisions, live_graphs
-from surrogates.neural.ensemble import Targets
 from surrogates.neural.graph_networks import gcn, gin
 from surrogates.neural.mlp import bananas, mlp
 from surrogates.neural.pairwise import pairwise
 from surrogates.neural.seminas import seminas
+from surrogates.targets import Targets
 
 SPACES = ("nasbench201", "transnasbench101_micro", "nasbench101")
 ON_FEATURES = [
