@@ -29,7 +29,11 @@ GROUPS = 20
 
 
 def score(
-    truth: np.ndarray, mean: np.ndarray, spread: np.ndarray | None = None, larger_is_better: bool = True
+    truth: np.ndarray,
+    mean: np.ndarray,
+    spread: np.ndarray | None = None,
+    larger_is_better: bool = True,
+    level: np.ndarray | None = None,
 ) -> dict[str, float]:
     """Scores of predictions [n] against the truth [n]; nan for what cannot be said, such as the rank correlation of
     constants.
@@ -37,10 +41,13 @@ def score(
     Args:
         spread: predicted standard deviations [n] for the two scores of calibration.
         larger_is_better: False for times, where the best cells are those with the least.
+        level: the truth [n] in the labels' own metric, where it differs: predictions of validation accuracies rank test
+            accuracies, but their size, and that of their spread, are held against validation accuracies.
     """
     sign = 1.0 if larger_is_better else -1.0
-    residual = truth - mean
-    variance = float(((truth - truth.mean()) ** 2).mean())
+    level = truth if level is None else level
+    residual = level - mean
+    variance = float(((level - level.mean()) ** 2).mean())
     top = max(1, round(TOP * len(truth)))
     best_truth = set(np.argsort(-sign * truth, kind="stable")[:top].tolist())
     order = np.argsort(-sign * mean, kind="stable")

@@ -3,14 +3,14 @@
     folder = run_study(Study("nasbench201", "cifar10", ("gp", "xgboost"), (50, 100), seeds=20), table, out)
 
 A label is what one training showed, so labels are as noisy as they are for who pays for them; the truth is the mean
-over the seeds of every cell that was not drawn. All predictors see the same draws, and smaller training sets are parts
-of larger ones. The folder holds:
+over the seeds of every cell that was not drawn, its test accuracy where there is one. All predictors see the same
+draws, and smaller training sets are parts of larger ones. The folder holds:
 
     study.json     what was asked, the table's checksum, the noise ceiling
     scores.csv     predictor, table, task, n, seed, metric, value: the same bytes for any number of processes
     seconds.csv    the same columns for what is measured
     draws/         one file per predictor, n and seed, so that a study that is broken off goes on
-    examples.npz   predictions of the first draw with the largest n, and SHAP values of operations on edges
+    examples.npz   predictions of the first draw with the largest n, the truth in the labels' metric, and SHAP values
 """
 
 from __future__ import annotations
@@ -77,6 +77,7 @@ class Data:
         labels: results [n, s] of single trainings, nan where there is none.
         truth: [n], mean over seeds: test accuracy where the table has it, else validation accuracy.
         truth_name: which of the two, or the target's name.
+        level: mean [n] over seeds in the labels' own metric.
         noise: results [n, s] of the truth's metric for each training.
         schedule: epochs of a whole training.
         curves: validation accuracies and training losses [n, s, 2 e] of the first e epochs; None where the table lacks
@@ -88,6 +89,7 @@ class Data:
     labels: np.ndarray
     truth: np.ndarray
     truth_name: str
+    level: np.ndarray
     noise: np.ndarray
     schedule: int
     curves: np.ndarray | None = None
@@ -119,7 +121,8 @@ def read_data(
     cells = space_cells(table.space, index)
     curves = _curves(entry, curve_epochs)
     return Data(
-        cells, index, labels[known], truth[known], names[1], noise[known], entry.schedule,
+        cells, index, labels[known], truth[known], names[1], entry.mean(names[0])[known],
+        noise[known], entry.schedule,
         None if curves is None else curves[known],
     )  # fmt: skip
 
@@ -267,7 +270,7 @@ def one_draw(
     """Fit one predictor on one draw; (job, scores). NasbenchError where the predictor fails on it."""
     name, n, seed = job
     order, chosen, labels = draw(data, seed)
-    inputs, truth = _inputs(name, data, order, chosen), data.truth[order[n:]]
+    inputs = _inputs(name, data, order, chosen)
     predictor = build(name, space, data.schedule)
     try:
         with warnings.catch_warnings():
@@ -279,7 +282,7 @@ def one_draw(
             end = time.perf_counter()
     except Exception as error:
         raise NasbenchError(f"{name} failed with {n} labels, draw {seed}: {first_line(error)}.") from error
-    found = score(truth, mean, spread, larger_is_better)
+    found = score(data.truth[order[n:]], mean, spread, larger_is_better, data.level[order[n:]])
     return job, found | {"fit_seconds": middle - start, "query_seconds": end - middle}
 
 
@@ -308,7 +311,7 @@ def _examples(folder: Path, study: Study, data: Data, space: str) -> None:
     """Predictions of the first draw with the largest training set, for the page."""
     n = max(study.train_sizes)
     order, chosen, labels = draw(data, 0)
-    arrays: dict[str, Any] = {"truth": data.truth[order[n:]], "index": data.index[order[n:]]}
+    arrays: dict[str, Any] = {"truth": data.level[order[n:]], "index": data.index[order[n:]]}
     for name in study.predictors:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")

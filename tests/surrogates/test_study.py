@@ -31,6 +31,12 @@ def test_scores_by_hand():
     assert set(found) <= set(SCORES)
 
 
+def test_sizes_are_held_against_the_labels_own_metric():
+    validation = np.array([90.0, 91.0, 92.0, 93.0])
+    found = score(validation + 3, validation, np.full(4, 0.1), level=validation)
+    assert (found["kendall"], found["rmse"], found["coverage_90"], found["regret"]) == (1, 0, 1, 0)
+
+
 def test_for_times_the_least_is_best():
     found = score(np.array([5.0, 1.0, 3.0]), np.array([5.0, 2.9, 2.0]), larger_is_better=False)
     assert found["regret"] == 2
