@@ -9,6 +9,8 @@ import numpy as np
 from .curves import Curves
 
 TOP_SHARE = 0.01
+TOP_ROWS = 20
+"""Rows of which the best 1 % are made up at least, or half of all: two rows would say nothing."""
 
 
 @dataclass(frozen=True)
@@ -20,7 +22,7 @@ class Noise:
         seeds: mean number of seeds they have.
         deviation: standard deviation of one training around its cell's mean, in percent points; variances are pooled
             with their degrees of freedom.
-        deviation_top: the same among the best 1 % of these rows.
+        deviation_top: the same among the best 1 % of these rows, at least 20 of them.
         difference_top: median absolute difference of two trainings of one cell among them.
         kendall: Kendall's tau-b between the first two seeds over all rows.
         kendall_top: the same over the best 10 %.
@@ -55,7 +57,8 @@ def noise(curves: Curves, metric: str = "val_acc") -> Noise | None:
     variances = np.nanvar(values, axis=1, ddof=1)
     means = np.nanmean(values, axis=1)
     order = np.argsort(-means, kind="stable")
-    top, tenth = order[: max(2, round(TOP_SHARE * len(order)))], order[: max(2, len(order) // 10)]
+    best = max(2, min(TOP_ROWS, len(order) // 2), round(TOP_SHARE * len(order)))
+    top, tenth = order[:best], order[: max(2, len(order) // 10)]
     existing = np.argsort(np.isnan(values), axis=1, kind="stable")
     pair = np.take_along_axis(values, existing[:, :2], axis=1)
     freedom = counts - 1
