@@ -2,7 +2,7 @@
 parts after every epoch included. Nothing is asserted about time: the ratio is logged and saved in
 `extra_info`. Run it with
 
-    pytest tests/benchmarks/test_training_speed.py --benchmark-only --benchmark-json=speed.json
+    pytest tests/benchmarks/test_training_speed.py -o addopts= --benchmark-only --benchmark-json=speed.json
 
 It takes about two minutes. Both trainers use one thread of one process, in turns, so that a busy machine
 slows both.
@@ -46,7 +46,7 @@ def colour_arrays() -> tuple[str, Arrays]:
 @pytest.mark.parametrize(("task", "networks", "rounds"), [("digits", 12, 3), ("colour", 6, 3)])
 def test_native_against_plain(request, benchmark, task, networks, rounds):
     if not request.config.getoption("benchmark_only"):
-        pytest.skip("a measurement of minutes: run it with --benchmark-only")
+        pytest.skip("a measurement of minutes: run it with -o addopts= --benchmark-only")
     if load_library() is None:
         pytest.skip("needs the native step: a C++ compiler, and NASBENCH_NO_NATIVE not set")
     torch.set_num_threads(1)
