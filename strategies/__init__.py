@@ -80,6 +80,35 @@ CATALOGUE: dict[str, Entry] = {
             "retries": 0,
         },
     ),
+    "gp_bo": Entry("strategies.gp_bo:GaussianProcessSearch", "Bayesian optimisation", "Jones et al., JOGO 1998"),
+    "gp_bo-bound": Entry(
+        "strategies.gp_bo:GaussianProcessSearch",
+        "Bayesian optimisation",
+        "Srinivas et al., ICML 2010",
+        {"acquisition": "bound"},
+    ),
+    "bo_wl": Entry("strategies.bo_wl:WeisfeilerLehmanSearch", "Bayesian optimisation", "Ru et al., ICLR 2021"),
+    "tpe": Entry("strategies.optuna_bridge:OptunaSearch", "Bayesian optimisation", "Bergstra et al., NeurIPS 2011"),
+    "bananas": Entry("strategies.bananas:Bananas", "predictor", "White et al., AAAI 2021"),
+    "npenas": Entry("strategies.npenas:PredictorGuidedEvolution", "predictor", "Wei et al., TNNLS 2022"),
+    "npenas-paper": Entry(
+        "strategies.npenas:PredictorGuidedEvolution", "predictor", "Wei et al., TNNLS 2022", {"predictor": "gin"}
+    ),
+    "brp_nas": Entry("strategies.brp_nas:IterativeRanking", "predictor", "Dudziak et al., NeurIPS 2020"),
+    "predictor_search": Entry("strategies.predictor_search:PredictorSearch", "predictor", "Wen et al., ECCV 2020"),
+    "zero_cost": Entry("strategies.zero_cost:ZeroCostRanking", "zero-cost proxy", "Abdelfattah et al., ICLR 2021"),
+    "zero_cost-synflow": Entry(
+        "strategies.zero_cost:ZeroCostRanking",
+        "zero-cost proxy",
+        "Abdelfattah et al., ICLR 2021",
+        {"proxy": "synflow", "cells": 100},
+    ),
+    "proxy_evolution": Entry(
+        "strategies.proxy_evolution:ProxyEvolution", "zero-cost proxy", "Abdelfattah et al., ICLR 2021"
+    ),
+    "random_pareto": Entry("strategies.random_pareto:RandomPareto", "multi-objective", "random search, two objectives"),
+    "nsga2": Entry("strategies.nsga2:NSGA2", "multi-objective", "Deb et al., IEEE TEC 2002"),
+    "mo_bo": Entry("strategies.mo_bo:MultiObjectiveBO", "multi-objective", "Knowles, IEEE TEC 2006"),
     "reinforce": Entry("strategies.reinforce:Reinforce", "reinforcement learning", "Williams, Machine Learning 1992"),
 }
 

@@ -122,6 +122,8 @@ def _try_to_build(name: str, factory: Factory, benchmark: Benchmark, budget: Bud
         factory(make_problem(benchmark, budget, Ledger(budget)), generator(0, benchmark.task, name))
     except NasbenchError as error:
         raise NasbenchError(f"strategy {name!r} cannot search {benchmark.task!r}: {error}") from None
+    except ModuleNotFoundError:
+        raise
     except (Exception, SystemExit) as error:
         _log.debug("strategy %r cannot be built on %s: %s", name, benchmark.task, first_line(error))
 

@@ -144,10 +144,13 @@ def make_problem(benchmark: Benchmark, budget: Budget, ledger: Ledger) -> Proble
             raise BudgetSpent("a strategy's own work no longer fits into the budget; it is to be charged in `ask`.")
         ledger.charge(kind, cost)
 
+    def spent() -> float:
+        return ledger.spent / budget.amount if budget.amount else 1.0
+
     return Problem(
         getattr(benchmark, "search_space", benchmark.space), benchmark.epochs, budget, benchmark.resumable,
-        benchmark.task, benchmark.descriptor, getattr(benchmark, "measures", {}), getattr(benchmark, "images", None),
-        getattr(benchmark, "probing", None), charge, lambda: ledger.spent / budget.amount if budget.amount else 1.0,
+        benchmark.task, benchmark.descriptor, benchmark.identity, getattr(benchmark, "measures", {}),
+        getattr(benchmark, "images", None), getattr(benchmark, "probing", None), charge, spent,
     )  # fmt: skip
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -34,6 +34,7 @@ class Problem:
         budget: what the run may spend, as a user would know it.
         resumable: whether more epochs of a trial cost only the difference.
         descriptor: facts about the task, e.g. its number of classes.
+        identity: what one training of a cell answers for (charging rule 4); None where every cell is its own.
         measures: what is known of a cell without training it, e.g. `parameters`, `flops`, `latency_seconds`, by name;
             asking costs nothing.
         images: the task's training and validation images and its protocol, read when called; None where there are
@@ -50,6 +51,7 @@ class Problem:
     resumable: bool = False
     task: str = ""
     descriptor: Mapping[str, Any] = field(default_factory=dict)
+    identity: Callable[[Cell], Hashable] | None = None
     measures: Mapping[str, Callable[[Cell], float]] = field(default_factory=dict)
     images: Callable[[], Images] | None = None
     probing: Probing | None = None

@@ -30,6 +30,20 @@ class Space(abc.ABC):
     @abc.abstractmethod
     def __len__(self) -> int: ...
 
+    def __deepcopy__(self, memo: dict[int, Any]) -> Space:
+        """Itself: spaces do not change, and estimators that hold one are cloned by deep copies."""
+        return self
+
+    @property
+    @abc.abstractmethod
+    def cells(self) -> np.ndarray:
+        """Decisions [len, len(choices)] of every cell in index order, as `to_choices` gives them, read-only."""
+
+    @property
+    def whole(self) -> Space:
+        """The space that this one is a part of: itself, unless it is a part."""
+        return self
+
     @abc.abstractmethod
     def cell(self, index: int) -> Any:
         """The cell at `index`; NasbenchError outside 0 .. len-1."""
