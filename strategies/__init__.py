@@ -81,6 +81,13 @@ CATALOGUE: dict[str, Entry] = {
         },
     ),
     "reinforce": Entry("strategies.reinforce:Reinforce", "reinforcement learning", "Williams, Machine Learning 1992"),
+    "successive_halving": Entry(
+        "strategies.successive_halving:SuccessiveHalving", "multi-fidelity", "Jamieson and Talwalkar, AISTATS 2016"
+    ),
+    "hyperband": Entry("strategies.hyperband:Hyperband", "multi-fidelity", "Li et al., JMLR 2018"),
+    "asha": Entry("strategies.asha:Asha", "multi-fidelity", "Li et al., MLSys 2020"),
+    "bohb": Entry("strategies.bohb:Bohb", "multi-fidelity", "Falkner et al., ICML 2018"),
+    "dehb": Entry("strategies.dehb:Dehb", "multi-fidelity", "Awad et al., IJCAI 2021"),
 }
 
 
