@@ -81,6 +81,11 @@ CATALOGUE: dict[str, Entry] = {
         },
     ),
     "reinforce": Entry("strategies.reinforce:Reinforce", "reinforcement learning", "Williams, Machine Learning 1992"),
+    "ppo": Entry("strategies.ppo:Ppo", "reinforcement learning", "Schulman et al., arXiv:1707.06347, 2017"),
+    "q_learning": Entry("strategies.q_learning:QLearning", "reinforcement learning", "Baker et al., ICLR 2017"),
+    "q_learning-paper": Entry(
+        "strategies.q_learning:QLearning", "reinforcement learning", "Baker et al., ICLR 2017", {"random_cells": 1500}
+    ),
     "successive_halving": Entry(
         "strategies.successive_halving:SuccessiveHalving", "multi-fidelity", "Jamieson and Talwalkar, AISTATS 2016"
     ),
