@@ -86,6 +86,10 @@ CATALOGUE: dict[str, Entry] = {
     "q_learning-paper": Entry(
         "strategies.q_learning:QLearning", "reinforcement learning", "Baker et al., ICLR 2017", {"random_cells": 1500}
     ),
+    "learned_mutation": Entry(
+        "strategies.learned_mutation:LearnedMutation", "hybrid", "Real et al., AAAI 2019; Thierens, GECCO 2005"
+    ),
+    "portfolio": Entry("strategies.portfolio:Portfolio", "hybrid", "Auer et al., Machine Learning 2002"),
     "successive_halving": Entry(
         "strategies.successive_halving:SuccessiveHalving", "multi-fidelity", "Jamieson and Talwalkar, AISTATS 2016"
     ),
