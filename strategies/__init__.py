@@ -81,6 +81,9 @@ CATALOGUE: dict[str, Entry] = {
         },
     ),
     "reinforce": Entry("strategies.reinforce:Reinforce", "reinforcement learning", "Williams, Machine Learning 1992"),
+    "reinforce_lstm": Entry(
+        "strategies.reinforce_lstm:ReinforceLstm", "reinforcement learning", "Zoph and Le, ICLR 2017"
+    ),
     "ppo": Entry("strategies.ppo:Ppo", "reinforcement learning", "Schulman et al., arXiv:1707.06347, 2017"),
     "q_learning": Entry("strategies.q_learning:QLearning", "reinforcement learning", "Baker et al., ICLR 2017"),
     "q_learning-paper": Entry(

@@ -26,12 +26,10 @@ class Policy:
     """
 
     def __init__(self, space: Space, rng: np.random.Generator, learning_rate: float, start: float) -> None:
-        self._space, self._rng, self._learning_rate = space, rng, learning_rate
+        self._space, self._rng, self._adam = space, rng, Adam(learning_rate)
         sizes = np.array(space.choices)
         allowed = np.arange(sizes.max()) < sizes[:, None]
         self._logits = np.where(allowed, start * rng.standard_normal(allowed.shape), -np.inf)
-        self._first, self._second = np.zeros(allowed.shape), np.zeros(allowed.shape)
-        self._updates = 0
         self.probabilities = _softmax(self._logits)
         self._asked: set[Cell] = set()
         self._uniform: set[Cell] = set()
@@ -57,17 +55,27 @@ class Policy:
         return cell not in self._uniform
 
     def step(self, gradient: np.ndarray) -> None:
-        """Descend along a gradient [decision, value] of the logits.
+        """Descend along a gradient [decision, value] of the logits."""
+        self._logits = self._adam.step(self._logits, gradient)
+        self.probabilities = _softmax(self._logits)
 
-        Kingma and Ba, ICLR 2015, with the paper's beta1 = 0.9, beta2 = 0.999, epsilon = 1e-8.
-        """
+
+class Adam:
+    """Kingma and Ba, ICLR 2015 (arXiv:1412.6980), with the paper's beta1 = 0.9, beta2 = 0.999, epsilon = 1e-8."""
+
+    def __init__(self, learning_rate: float) -> None:
+        self._learning_rate, self._updates = learning_rate, 0
+        self._first: np.ndarray | float = 0.0
+        self._second: np.ndarray | float = 0.0
+
+    def step(self, values: np.ndarray, gradient: np.ndarray) -> np.ndarray:
+        """The values after one step down the gradient, both of the same shape."""
         self._updates += 1
         self._first = 0.9 * self._first + 0.1 * gradient
         self._second = 0.999 * self._second + 0.001 * gradient**2
         first = self._first / (1 - 0.9**self._updates)
         second = self._second / (1 - 0.999**self._updates)
-        self._logits = self._logits - self._learning_rate * first / (np.sqrt(second) + 1e-8)
-        self.probabilities = _softmax(self._logits)
+        return values - self._learning_rate * first / (np.sqrt(second) + 1e-8)
 
 
 def _softmax(logits: np.ndarray) -> np.ndarray:

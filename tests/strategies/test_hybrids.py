@@ -12,6 +12,7 @@ from nasbench.records import Cost, Outcome, Status
 from nasbench.runs import Budget, Problem
 from nasbench.spaces import open_space
 from strategies import learned_mutation, portfolio, ppo, q_learning
+from strategies.controller import Controller
 
 SPACE = open_space("nasbench201")
 
@@ -42,6 +43,20 @@ def test_a_policy_comes_to_prefer_what_is_rewarded(build):
     cells = play(build(np.random.default_rng(0)), 200, convolutions)
     early, late = (np.mean([cell.count(3) for cell in part]) for part in (cells[:50], cells[-50:]))
     assert late > early + 1
+
+
+def test_the_controllers_gradient_is_that_of_its_draws():
+    """Against differences in how often the decisions would be drawn, from the chances that `draw` uses."""
+    decisions = [1, 2, 3]
+    controller = Controller((2, 3, 5), 3, 2, 0.5, np.random.default_rng(0))
+    gradient, weights = controller.gradient(decisions), controller.weights
+    towards = np.random.default_rng(1).standard_normal(len(weights))
+    uniform = np.random.default_rng(2).random((200_000, 3))
+    shares = []
+    for sign in (-1, 1):
+        controller.weights = weights + sign * 0.1 * towards
+        shares.append((controller.draw(uniform) == decisions).all(axis=1).mean())
+    assert np.log(shares[1] / shares[0]) / 0.2 == pytest.approx(gradient @ towards, abs=0.1)
 
 
 def test_learned_mutation_makes_the_moves_that_paid():
