@@ -36,11 +36,7 @@ def choose_rungs(problem: Problem, eta: int, who: str) -> tuple[int, ...]:
 
     NasbenchError where the benchmark has no learning curves; `who` is the strategy that needs them.
     """
-    if len(problem.epochs) < 2:
-        raise NasbenchError(
-            f"{who} needs learning curves: {problem.task or 'this task'} offers trainings of {problem.full} epochs "
-            "only; use a table with curves such as digits or fashion_mnist."
-        )
+    problem.require("curves", who)
     rungs, aim = {problem.full}, problem.full / eta
     while aim >= problem.epochs[0]:
         rungs.add(min(problem.epochs, key=lambda epochs: abs(math.log(epochs / aim))))

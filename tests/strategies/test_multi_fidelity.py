@@ -42,7 +42,7 @@ def play(strategy, space, asks, fails=lambda cell: False):
 
 @pytest.mark.parametrize("name", SHORT)
 def test_without_curves_the_error_says_what_to_use(name, shipped):
-    with pytest.raises(NasbenchError, match=r"needs learning curves: cifar10 offers trainings of 200 epochs only"):
+    with pytest.raises(NasbenchError, match=r"needs learning curves, .*'cifar10' .* 200 epochs only; .*digits"):
         run(CATALOGUE[name], TabularBenchmark(shipped, "cifar10"), Budget(5, "evals"), 0, name)
 
 
