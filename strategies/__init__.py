@@ -110,6 +110,25 @@ CATALOGUE: dict[str, Entry] = {
     "nsga2": Entry("strategies.nsga2:NSGA2", "multi-objective", "Deb et al., IEEE TEC 2002"),
     "mo_bo": Entry("strategies.mo_bo:MultiObjectiveBO", "multi-objective", "Knowles, IEEE TEC 2006"),
     "reinforce": Entry("strategies.reinforce:Reinforce", "reinforcement learning", "Williams, Machine Learning 1992"),
+    "reinforce_lstm": Entry(
+        "strategies.reinforce_lstm:ReinforceLstm", "reinforcement learning", "Zoph and Le, ICLR 2017"
+    ),
+    "ppo": Entry("strategies.ppo:Ppo", "reinforcement learning", "Schulman et al., arXiv:1707.06347, 2017"),
+    "q_learning": Entry("strategies.q_learning:QLearning", "reinforcement learning", "Baker et al., ICLR 2017"),
+    "q_learning-paper": Entry(
+        "strategies.q_learning:QLearning", "reinforcement learning", "Baker et al., ICLR 2017", {"random_cells": 1500}
+    ),
+    "learned_mutation": Entry(
+        "strategies.learned_mutation:LearnedMutation", "hybrid", "Real et al., AAAI 2019; Thierens, GECCO 2005"
+    ),
+    "portfolio": Entry("strategies.portfolio:Portfolio", "hybrid", "Auer et al., Machine Learning 2002"),
+    "successive_halving": Entry(
+        "strategies.successive_halving:SuccessiveHalving", "multi-fidelity", "Jamieson and Talwalkar, AISTATS 2016"
+    ),
+    "hyperband": Entry("strategies.hyperband:Hyperband", "multi-fidelity", "Li et al., JMLR 2018"),
+    "asha": Entry("strategies.asha:Asha", "multi-fidelity", "Li et al., MLSys 2020"),
+    "bohb": Entry("strategies.bohb:Bohb", "multi-fidelity", "Falkner et al., ICML 2018"),
+    "dehb": Entry("strategies.dehb:Dehb", "multi-fidelity", "Awad et al., IJCAI 2021"),
 }
 
 
