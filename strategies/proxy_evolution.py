@@ -44,16 +44,19 @@ class ProxyEvolution(RegularizedEvolution):
         self._warm_up, self._proposals = settings.warm_up, settings.proposals
         self._proxy = ChargedProxy(problem, settings.proxy, int(rng.integers(2**31)))
         self._first: list[Cell] | None = None
+        self._asked: set[Cell] = set()
 
     def ask(self) -> Trial:
         if self._first is None:
             drawn = dict.fromkeys(self._space.sample(self._rng) for _ in range(self._warm_up))
             self._first = sorted(drawn, key=self._proxy)[-self._settings.population_size :]
-        if self._first:
-            self._started += 1
-            return Trial(self._first.pop(), self._full)
+        cell = self._first.pop() if self._first else self._child()
+        self._asked.add(cell)
+        return Trial(cell, self._full)
+
+    def _child(self) -> Cell:
         if not self._population:
-            return super().ask()
+            return self._space.sample(self._rng)
         parent = self.parent()
         mutants = [self._space.mutate(parent, self._rng) for _ in range(self._proposals)]
-        return Trial(max(mutants, key=self._proxy), self._full)
+        return max([cell for cell in mutants if cell not in self._asked] or mutants, key=self._proxy)

@@ -29,6 +29,7 @@ def table(space: CellSpace, failing: float = 0.0) -> Table:
     curves = accuracy[:, None] - (30 + early)[:, None] * (1 - epochs / 10)
     diverged = np.random.default_rng(0).random(len(space)) < failing
     arrays = {"val_acc": np.where(diverged[:, None], np.nan, curves)[:, None], "status": diverged.astype(np.int8)}
+    arrays["parameters"], arrays["latency_seconds"] = 1 + space.cells.sum(axis=1), 0.1 + (space.cells % 3).sum(axis=1)
     arrays["train_seconds"] = np.random.default_rng(1).random(len(space)) + 0.5
     return Table.from_arrays(space, [Curves("toy", tuple(epochs), arrays)])
 
@@ -88,7 +89,7 @@ def test_keeps_several_trials_in_flight(name, smooth, workers):
 
 
 def test_outcomes_may_come_back_in_any_order(name, smooth):
-    problem = Problem(smooth.space, smooth.epochs, Budget(50, "evals"))
+    problem = Problem(smooth.space, smooth.epochs, Budget(50, "evals"), measures=smooth.measures)
     strategy, rng = CATALOGUE[name](problem, np.random.default_rng(0)), np.random.default_rng(1)
     flying: list[Trial] = []
     for _ in range(150):
