@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from nasbench.records import Cell
+from nasbench.networks.graph import Cell
 from nasbench.runs.strategy import Problem
 
 from .one_shot import Batch, Differentiable, DifferentiableSettings
@@ -60,12 +60,15 @@ def second_order_gradient(
     rate: float,
     decay: float,
     momenta: Sequence[Tensor | None],
+    reach: float = 0.01,
 ) -> Tensor:
     """Gradient by alphas of `held` at the weights after one step on `train`: the paper's equations 6 to 8.
 
     Args:
         train, held: the losses at the present alphas and weights.
         rate, decay, momenta: of the step: weights - rate * (momentum + gradient + decay * weights).
+        reach: how far the weights move, as a vector, for the finite difference; the paper's. Over that distance ReLUs
+            switch, so that it is a smoothed and in small networks a noisy derivative.
     """
     before = [w.detach().clone() for w in weights]
     gradients = torch.autograd.grad(train(), weights)
@@ -73,7 +76,7 @@ def second_order_gradient(
         for w, gradient, momentum in zip(weights, gradients, momenta, strict=True):
             w.sub_(rate * (gradient + decay * w + (0 if momentum is None else momentum)))
     direct, *ahead = torch.autograd.grad(held(), [alphas, *weights])
-    radius = 0.01 / torch.sqrt(sum((v.square().sum() for v in ahead), torch.zeros(()))).item()
+    radius = reach / torch.sqrt(sum((v.square().sum() for v in ahead), torch.zeros(()))).item()
 
     def beside(sign: int) -> Tensor:
         with torch.no_grad():

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import elu
 
-from nasbench.records import Cell
+from nasbench.networks.graph import Cell
 from nasbench.runs.strategy import Problem
 
 from .one_shot import Differentiable, DifferentiableSettings

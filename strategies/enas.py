@@ -16,8 +16,7 @@ from torch import Tensor, nn
 from torch.nn.utils import skip_init
 
 from nasbench.benchmarks.tabular import BACKWARD_FACTOR
-from nasbench.networks.graph import CELL_EDGES, OPERATIONS
-from nasbench.records import Cell
+from nasbench.networks.graph import CELL_EDGES, OPERATIONS, Cell
 from nasbench.runs.strategy import Problem
 
 from . import random_sharing

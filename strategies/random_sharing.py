@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from nasbench.errors import NasbenchError
-from nasbench.records import Cell
+from nasbench.networks.graph import Cell
 from nasbench.runs.strategy import Problem
 
 from . import one_shot
@@ -47,7 +47,8 @@ class RandomSharing(OneShot):
 
     def _draw(self) -> Cell:
         """A cell from the strategy's distribution; it may be outside the space."""
-        return self.problem.space.sample(self.rng)
+        space = self.problem.space
+        return space.cell(int(self.rng.integers(len(space))))
 
     def _search(self, limit: float | None = None) -> None:
         super()._search(self.settings.share / 2 if limit is None else limit)
