@@ -48,7 +48,7 @@ def test_memory_of_reading_everything(benchmark):
     benchmark.extra_info["peak_mb"] = benchmark.pedantic(read, rounds=3) / 1e6
 
 
-@pytest.mark.parametrize("name", list(strategies.CATALOGUE))
+@pytest.mark.parametrize("name", [n for n, e in strategies.CATALOGUE.items() if e.family != "one-shot"])
 def test_evaluations_per_second(benchmark, name):
     """Whole runner with ledger, one core. Wanted: 60,000 for random, local search and evolution."""
     bench = TabularBenchmark(open_table("nasbench201"), "cifar10")

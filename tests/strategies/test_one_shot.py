@@ -258,6 +258,18 @@ def test_derived_cells_come_in_order_of_probability(digits):
     assert strategy.history[-1] == cells[0]
 
 
+def test_a_collapse_to_skip_connections_shows(digits, monkeypatch):
+    """Were the gradient always for skip connections: their number by epoch, and the first cell that is trained."""
+    always = -torch.nn.functional.one_hot(torch.ones(6, dtype=torch.long), 5).float()
+    monkeypatch.setattr(darts.Darts, "_architecture_gradient", lambda self, batch, held: always.clone())
+    strategy, _ = build(lambda p, r: darts.Darts(p, r, darts.Settings(epochs=3)), digits)
+    assert strategy.ask().cell == (1,) * 6
+    skips = [cell.count(1) for cell in strategy.history]
+    assert len(skips) == 3
+    assert skips == sorted(skips)
+    assert skips[-1] == 6
+
+
 @pytest.mark.parametrize("name", NAMES)
 def test_without_images_there_is_one_sentence(name, shipped):
     with pytest.raises(NasbenchError, match="needs the images of 'cifar10'"):
