@@ -129,6 +129,12 @@ CATALOGUE: dict[str, Entry] = {
     "asha": Entry("strategies.asha:Asha", "multi-fidelity", "Li et al., MLSys 2020"),
     "bohb": Entry("strategies.bohb:Bohb", "multi-fidelity", "Falkner et al., ICML 2018"),
     "dehb": Entry("strategies.dehb:Dehb", "multi-fidelity", "Awad et al., IJCAI 2021"),
+    "darts": Entry("strategies.darts:Darts", "one-shot", "Liu et al., ICLR 2019"),
+    "darts-second_order": Entry("strategies.darts:Darts", "one-shot", "Liu et al., ICLR 2019", {"second_order": True}),
+    "gdas": Entry("strategies.gdas:Gdas", "one-shot", "Dong and Yang, CVPR 2019"),
+    "drnas": Entry("strategies.drnas:DrNas", "one-shot", "Chen et al., ICLR 2021"),
+    "enas": Entry("strategies.enas:Enas", "one-shot", "Pham et al., ICML 2018"),
+    "random_sharing": Entry("strategies.random_sharing:RandomSharing", "one-shot", "Li and Talwalkar, UAI 2019"),
 }
 
 
