@@ -5,10 +5,12 @@ Fitting grows with the cube of the number of labels: 0.1 s for 200, minutes for 
 
 from __future__ import annotations
 
+import warnings
 from typing import Any
 
 import numpy as np
 from sklearn.base import BaseEstimator, TransformerMixin
+from sklearn.exceptions import ConvergenceWarning
 from sklearn.gaussian_process import GaussianProcessRegressor
 from sklearn.gaussian_process.kernels import ConstantKernel, Matern, WhiteKernel
 from sklearn.pipeline import Pipeline, make_pipeline
@@ -24,10 +26,19 @@ NOISE = (1e-3, 1.0)
 """Bounds of the noise's variance, as a share of the targets'."""
 
 
+class QuietProcess(GaussianProcessRegressor):
+    """scikit-learn's process without its warning that a length or the noise lies at its bound, as they may."""
+
+    def fit(self, X: Any, y: Any) -> QuietProcess:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", ConvergenceWarning)
+            return super().fit(X, y)
+
+
 def _process(bounds: tuple[float, float], smoothness: float = 1.5) -> RankTarget:
     start = float(np.sqrt(bounds[0] * bounds[1]))
     kernel = ConstantKernel(1.0) * Matern(start, bounds, nu=smoothness) + WhiteKernel(0.1, NOISE)
-    return RankTarget(GaussianProcessRegressor(kernel, normalize_y=True, random_state=0))
+    return RankTarget(QuietProcess(kernel, normalize_y=True, random_state=0))
 
 
 def gp(space: str | Space) -> Pipeline:
