@@ -6,8 +6,10 @@ real time enters the trace, so that the same seed gives the same trace byte for 
 
 from __future__ import annotations
 
+import functools
 import heapq
 import math
+import sys
 import time
 import zlib
 from collections.abc import Callable
@@ -16,6 +18,7 @@ from math import isnan
 from typing import Any, NamedTuple
 
 import numpy as np
+from threadpoolctl import ThreadpoolController
 
 from ..benchmarks import Benchmark
 from ..errors import NasbenchError, unknown
@@ -131,7 +134,15 @@ def run(
     started = Run(budget)
     strategy = factory(make_problem(benchmark, budget, started.ledger), generator(seed, benchmark.task, name))
     draw = _seed_of_cell(benchmark, seed) if observe == "seed" else None
-    return _Runner(strategy, benchmark, started, draw).loop(workers, charge_overhead)
+    with _blas("scipy.linalg" in sys.modules).limit(limits=1, user_api="blas"):
+        return _Runner(strategy, benchmark, started, draw).loop(workers, charge_overhead)
+
+
+@functools.cache
+def _blas(scipy: bool) -> ThreadpoolController:
+    """The linear algebra libraries: on one thread they round alike in however many processes, and small matrices are
+    faster. With `scipy`, one more of them is loaded."""
+    return ThreadpoolController()
 
 
 def make_problem(benchmark: Benchmark, budget: Budget, ledger: Ledger) -> Problem:
