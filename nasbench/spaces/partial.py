@@ -18,12 +18,16 @@ from .base import Space
 if TYPE_CHECKING:
     import networkx as nx
 
+SAMPLE = 64
+"""Cells from which the radius of moves is found."""
+
 
 class PartialSpace(Space):
     """The cells of `whole` with the given indices.
 
-    An edit, or a child of two parents, that is outside the part becomes the cell of the part that differs from it in
-    the fewest decisions, drawn uniformly where there are several.
+    Where few cells are left, few are one edit apart; an edit is therefore up to `radius` decisions, as many as it takes
+    for a cell to have about as many neighbours as in the whole space. A child of two parents that is outside the part
+    becomes the cell of the part that differs from it in the fewest decisions, drawn uniformly where there are several.
 
     Args:
         indices: of the cells in the whole space, at least one.
@@ -84,9 +88,21 @@ class PartialSpace(Space):
         cell = self._whole.from_choices(values)
         return cell if cell is not None and cell in self else None
 
+    @functools.cached_property
+    def radius(self) -> int:
+        """In how many decisions neighbours differ at most; from some of the cells, so the same for every process."""
+        some = self.cells[:: max(1, len(self) // SAMPLE)]
+        edits = np.mean([len(self.whole.neighbours(self.whole.from_choices(line.tolist()))) for line in some])
+        apart = (self.cells != some[:, None]).sum(axis=2)
+        for radius in range(1, len(self.choices)):
+            if (apart <= radius).sum(axis=1).mean() - 1 >= min(edits, len(self) - 1):
+                return radius
+        return len(self.choices)
+
     def neighbours(self, cell: Any) -> Sequence[Any]:
-        """The neighbours that are in the part; there may be none."""
-        return [other for other in self._whole.neighbours(cell) if other in self]
+        """The cells of the part that differ in 1 to `radius` decisions; there may be none."""
+        distance = (self.cells != np.array(self.to_choices(cell))).sum(axis=1)
+        return [self.cell(int(i)) for i in np.flatnonzero((distance > 0) & (distance <= self.radius))]
 
     def mutate(self, cell: Any, rng: np.random.Generator) -> Any:
         near = self.neighbours(cell)

@@ -31,10 +31,20 @@ def test_draws_and_moves_stay_inside(part):
         assert mutant != first
 
 
-def test_a_move_out_ends_at_the_nearest_cell(nb201):
-    part = PartialSpace(nb201, [nb201.index(c) for c in ((0,) * 6, (0, 0, 0, 0, 1, 1), (4,) * 6)])
-    assert part.mutate((0,) * 6, np.random.default_rng(0)) == (0, 0, 0, 0, 1, 1)
-    assert part.neighbours((0,) * 6) == []
+def test_moves_reach_as_many_cells_as_in_the_whole_space(part, nb201):
+    counts = [len(part.neighbours(part.cell(i))) for i in range(len(part))]
+    assert part.radius > 1
+    assert np.mean(counts) >= 24 or part.radius == 6
+    larger = PartialSpace(nb201, np.arange(0, 15_625, 8))
+    assert larger.radius == 2
+    near = larger.neighbours(larger.cell(5))
+    assert all(larger.cell(5) in larger.neighbours(cell) for cell in near)
+
+
+def test_the_nearest_cell_where_none_is_near(nb201):
+    part = PartialSpace(nb201, [nb201.index(c) for c in ((0,) * 6, (4,) * 6)])
+    assert part.mutate((0,) * 6, np.random.default_rng(0)) == (4,) * 6
+    assert part.crossover((0,) * 6, (0,) * 6, np.random.default_rng(0)) == (0,) * 6
 
 
 def test_classes_are_the_wholes_numbered_anew(part, nb201):
