@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import torch
@@ -195,13 +196,14 @@ def exact_convolutions() -> Iterator[None]:
     Without oneDNN, the CPU's bits do not depend on the company; cuDNN may choose by the number of groups, so on CUDA
     the stacked operations promise equality only up to rounding. The fused kernels promise bits there as well.
     """
-    before = torch.backends.mkldnn.enabled
-    torch.backends.mkldnn.enabled = False
+    onednn: Any = torch.backends.mkldnn  # its `flags` would warn of processors that are not here
+    before = onednn.enabled
+    onednn.enabled = False
     try:
         with torch.backends.cudnn.flags(enabled=True, benchmark=False, deterministic=True, allow_tf32=False):
             yield
     finally:
-        torch.backends.mkldnn.enabled = before
+        onednn.enabled = before
 
 
 def member_bytes(plan: Plan, batch: int) -> int:
