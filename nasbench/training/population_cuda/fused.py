@@ -1,8 +1,11 @@
 """A population through fused Triton kernels: about 65 launches a training step for networks of one cell a stage.
 
 Feature maps and their gradients are stored as float32 or bfloat16; parameters, statistics and all sums are float32.
-Products of float32 are exact float32 ones, not tf32. The kernels were tested through Triton's interpreter; neither
-their speed nor their results have been measured on a GPU yet, which is why `engines` checks them there before use.
+Products of float32 are exact float32 ones, not tf32. Maps in bfloat16 move the gradients of a whole network by some
+ten percent, in exact arithmetic as here, since they move what ReLU lets through.
+
+The kernels were tested through Triton's interpreter; neither their speed nor their results have been measured on a GPU
+yet, which is why `engines` checks them there before use.
 """
 
 from __future__ import annotations
@@ -20,10 +23,9 @@ from . import kernels, kernels_backward
 from .layout import Layout
 from .plan import Plan, Vectors
 
-PARTS = 8
-"""Programs that share a network's batch statistics in one slot; a power of 2."""
-TILE = 4096
-"""Elements of a tile, pixels x channels."""
+TILE, PARTS, STAGES = 2048, 8, 2
+"""Pixels x channels of a tile; programs that share a network's batch statistics in one slot, a power of 2; how far
+loads run ahead of products. Reasoned, not measured: small enough for the shared memory of any card from 2020 on."""
 IMAGES = 32
 """Images that the classifier takes at a time, at most."""
 
@@ -39,7 +41,9 @@ class FusedEngine:
     Args:
         vectors: the members' initial parameters.
         storage: `float32` or `bfloat16`.
-        tile: elements of a tile; larger ones make Triton's interpreter faster.
+        tile: elements of a tile, pixels x channels.
+        parts: programs that share a network's batch statistics in one slot; a power of 2. Large tiles and few parts
+            make Triton's interpreter faster.
     """
 
     def __init__(
@@ -50,8 +54,10 @@ class FusedEngine:
         device: str = "cuda",
         storage: str = "float32",
         tile: int = TILE,
+        parts: int = PARTS,
     ) -> None:
         self.plan, self.protocol, self.count, self.tile = plan, protocol, len(plan.members), tile
+        self.parts = parts
         self.layout = layout = Layout(plan, protocol.batch_size)
         self.nodes = plan.graph.nodes
         dtype = {"float32": torch.float32, "bfloat16": torch.bfloat16}[storage]
@@ -64,16 +70,14 @@ class FusedEngine:
         self.codes, self.slots, self.leaving = (
             torch.from_numpy(table).to(device) for table in (layout.codes, layout.slots, layout.leaving)
         )
-        self.partials = torch.zeros((self.count, slots, PARTS, 2, layout.widest), device=device)
+        self.partials = torch.zeros((self.count, slots, parts, 2, layout.widest), device=device)
         self.moments = torch.zeros((self.count, slots, 2, layout.widest), device=device)
         self.running = torch.zeros((self.count, slots, 2, layout.widest), device=device)
         self.running[:, :, 1] = 1
         self.losses = torch.zeros(self.count, device=device)
         self.right = torch.zeros(self.count, dtype=torch.int32, device=device)
         self.state = [self.theta, self.momentum, self.running]
-        self.sizes = {
-            "SLOTS": slots, "WIDEST": layout.widest, "PARTS": PARTS,
-        }  # fmt: skip
+        self.sizes = {"SLOTS": slots, "WIDEST": layout.widest, "PARTS": parts}
 
     def step(self, x: Tensor, y: Tensor, rate: Tensor) -> tuple[Tensor, Tensor]:
         """Train every network on its batch; images (P, batch, height, width, channels), labels (P, batch), the
@@ -109,7 +113,7 @@ class FusedEngine:
     def _tiling(self, node: Node, channels: int) -> dict[str, int]:
         """Pixels of a tile, and of the part of a network's pixels that one program goes through."""
         tile = max(16, min(self.tile // padded(channels), padded(self._pixels(node))))
-        return {"TILE": tile, "CHUNK": -(-self._pixels(node) // (PARTS * tile)) * tile}
+        return {"TILE": tile, "CHUNK": -(-self._pixels(node) // (self.parts * tile)) * tile}
 
     def _source(self, node: int, x: Tensor, stride: int) -> tuple[Tensor, int]:
         """The tensor that a node's maps are in, and how far apart those of two networks are."""
@@ -122,7 +126,8 @@ class FusedEngine:
             **self.sizes, "PARAMETERS": self.layout.parameters, "BATCH": self.protocol.batch_size,
             "HIGH": source.height, "WIDE": source.width, "C_IN": source.channels, "P_IN": padded(source.channels),
             "HEIGHT": target.height, "WIDTH": target.width, "C_OUT": target.channels, "P_OUT": padded(target.channels),
-            "OPERAND": self.operand,
+            "num_stages": STAGES, "OPERAND": self.operand,
+            "PRODUCT": self.operand if self.maps.is_cuda else kernels.tl.float32,
         }  # fmt: skip
 
     def _forward(self, x: Tensor, image_stride: int, y: Tensor, label_stride: int, train: bool) -> None:
@@ -135,7 +140,7 @@ class FusedEngine:
                 if run.edge.operation == "pool2" or (run.edge.operation == "norm" and not train):
                     continue
                 source, stride = self._source(run.edge.source, x, image_stride)
-                kernels.convolve[(self.count, PARTS, run.count)](
+                kernels.convolve[(self.count, self.parts, run.count)](
                     source, self.maps, self.theta, self.codes, self.slots, self.partials, run.first, stride,
                     **self._shapes(run.source, run.target), STRIDE=run.edge.stride, RELU=run.edge.relu,
                     MOMENTS=train and run.edge.norm, **tiling,
@@ -146,7 +151,7 @@ class FusedEngine:
             if node != last:
                 kernels.gather[(self.count, -(-self._pixels(shape) // tiling["TILE"]))](
                     self.maps, self.theta, self.codes, self.slots, self.partials, self.moments, self.running, first,
-                    **sizes, HEIGHT=shape.height, WIDTH=shape.width, COUNT=count, TILE=tiling["TILE"],
+                    count, **sizes, HEIGHT=shape.height, WIDTH=shape.width, TILE=tiling["TILE"],
                 )  # fmt: skip
                 continue
             classes = self.plan.graph.classes
@@ -167,13 +172,13 @@ class FusedEngine:
             tile = self._tiling(shape, max(shape.channels, target.channels))["TILE"]
             kernels_backward.map_gradient[(self.count, -(-self._pixels(shape) // tile))](
                 self.maps, self.theta, self.codes, self.slots, self.leaving, self.partials, self.moments,
-                self.layout.leave[node], **self._shapes(shape, target), STRIDE=edge.stride, RELU=edge.relu,
-                NORMALISE=edge.norm, COUNT=len(leaving), TILE=tile,
+                self.layout.leave[node], len(leaving), **self._shapes(shape, target), STRIDE=edge.stride,
+                RELU=edge.relu, NORMALISE=edge.norm, TILE=tile,
             )  # fmt: skip
         for run in self.layout.runs(node):
             edge, pixels = run.edge, self._pixels(shape)
             if edge.norm:
-                kernels_backward.normalisation_sums[(self.count, PARTS, run.count)](
+                kernels_backward.normalisation_sums[(self.count, self.parts, run.count)](
                     self.maps, self.codes, self.slots, self.partials, self.moments, run.first, **self.sizes,
                     PIXELS=pixels, C=shape.channels, P=padded(shape.channels), **self._tiling(shape, shape.channels),
                 )  # fmt: skip
@@ -189,6 +194,7 @@ class FusedEngine:
 
 def member_bytes(plan: Plan, batch: int, storage: str = "float32") -> int:
     """Device memory that one network takes, without its batches."""
-    alone = Layout(Plan(plan.graph, plan.members[:1] or (plan.graph,), tuple((edge,) for edge in plan.graph.edges)), batch)
+    one = Plan(plan.graph, (plan.graph,), tuple((edge,) for edge in plan.graph.edges))
+    alone = Layout(one, batch)
     statistics = len(plan.graph.edges) * (PARTS + 2) * 2 * alone.widest
     return {"float32": 4, "bfloat16": 2}[storage] * alone.elements + 4 * (3 * alone.parameters + statistics)

@@ -3,7 +3,9 @@
 A program looks up in `codes` which operation its network has in a slot, and does nothing where there is none, so that
 one launch serves every cell. Feature maps are [network][image][row][column][channel] in one tensor, `maps`, at the
 offsets of `slots`; parameters are a row a network. All sums are taken in float32, in an order that depends on the
-protocol alone: a network's bits do not depend on the company. Channels are padded to 16 for matrix products.
+protocol alone: a network's bits do not depend on the company. Channels are padded to 16 for matrix products, whose
+factors are rounded to OPERAND and multiplied as PRODUCT: on a device the same, but Triton's interpreter has no
+products of bfloat16, and rounded float32 ones are equal.
 
 Batch statistics: `convolve` leaves the mean and the sum of squared deviations of each of PARTS blocks of pixels in
 `partials` [network][slot][part][2][WIDEST], and whoever needs the moments joins the parts (Chan, Golub and LeVeque,
@@ -30,17 +32,6 @@ MOMENTUM = tl.constexpr(0.1)
 
 
 @triton.jit
-def field(slots, slot, which: tl.constexpr):
-    return tl.load(slots + slot * FIELDS + which)
-
-
-@triton.jit
-def row_of(values, network, slot, SLOTS: tl.constexpr, WIDEST: tl.constexpr, which):
-    """Pointer to one of the two vectors [WIDEST] that statistics keep for a network and slot."""
-    return values + ((network * SLOTS + slot) * 2 + which) * WIDEST
-
-
-@triton.jit
 def part_rows(
     partials, network, slot, which, channel,
     SLOTS: tl.constexpr, WIDEST: tl.constexpr, PARTS: tl.constexpr, WIDTH: tl.constexpr,
@@ -60,8 +51,8 @@ def affine(
     """Batch normalisation as a factor and a summand [channels]; where `keep`, with the moments kept for the way back
     and the running ones moved towards them."""
     there = channel < WIDTH
-    running_mean = row_of(running, network, slot, SLOTS, WIDEST, 0) + channel
-    running_variance = row_of(running, network, slot, SLOTS, WIDEST, 1) + channel
+    row = (network * SLOTS + slot) * 2 * WIDEST + channel
+    running_mean, running_variance = running + row, running + row + WIDEST
     if TRAIN:
         part = tl.arange(0, PARTS)
         count = tl.minimum(tl.maximum(PIXELS - part * CHUNK, 0), CHUNK).to(tl.float32)[:, None]
@@ -73,8 +64,8 @@ def affine(
         variance = square / PIXELS
         deviation = 1.0 / tl.sqrt(variance + EPSILON)
         if keep:
-            tl.store(row_of(moments, network, slot, SLOTS, WIDEST, 0) + channel, mean, mask=there)
-            tl.store(row_of(moments, network, slot, SLOTS, WIDEST, 1) + channel, deviation, mask=there)
+            tl.store(moments + row, mean, mask=there)
+            tl.store(moments + row + WIDEST, deviation, mask=there)
             old = tl.load(running_mean, mask=there, other=0.0)
             tl.store(running_mean, old + MOMENTUM * (mean - old), mask=there)
             old = tl.load(running_variance, mask=there, other=0.0)
@@ -82,18 +73,19 @@ def affine(
     else:
         mean = tl.load(running_mean, mask=there, other=0.0)
         deviation = 1.0 / tl.sqrt(tl.load(running_variance, mask=there, other=1.0) + EPSILON)
-    scale = theta + network * PARAMETERS + field(slots, slot, SCALE) + channel
+    scale = theta + network * PARAMETERS + tl.load(slots + slot * FIELDS + SCALE) + channel
     factor = tl.load(scale, mask=there, other=0.0) * deviation
     return factor, tl.load(scale + WIDTH, mask=there, other=0.0) - mean * factor
 
 
-@triton.jit
+@triton.jit(do_not_specialize=["first"])
 def convolve(
     source, maps, theta, codes, slots, partials, first, source_stride,
     SLOTS: tl.constexpr, WIDEST: tl.constexpr, PARTS: tl.constexpr, PARAMETERS: tl.constexpr, BATCH: tl.constexpr,
     HIGH: tl.constexpr, WIDE: tl.constexpr, C_IN: tl.constexpr, P_IN: tl.constexpr,
     HEIGHT: tl.constexpr, WIDTH: tl.constexpr, C_OUT: tl.constexpr, P_OUT: tl.constexpr, STRIDE: tl.constexpr,
     RELU: tl.constexpr, MOMENTS: tl.constexpr, TILE: tl.constexpr, CHUNK: tl.constexpr, OPERAND: tl.constexpr,
+    PRODUCT: tl.constexpr,
 ):  # fmt: skip
     """Convolutions of slots first, first + 1, ... and the parts of their batch statistics.
 
@@ -103,12 +95,14 @@ def convolve(
     code = tl.load(codes + network * SLOTS + slot)
     if (code == CONV1) | (code == CONV3) | (code == NORM):
         pixels: tl.constexpr = BATCH * HEIGHT * WIDTH
-        source += field(slots, slot, SOURCE) + network * source_stride
-        result = maps + field(slots, slot, CONVOLVED) + network * (pixels * C_OUT)
-        weight = theta + network * PARAMETERS + field(slots, slot, WEIGHT)
+        source += tl.load(slots + slot * FIELDS + SOURCE) + network * source_stride
+        result = maps + tl.load(slots + slot * FIELDS + CONVOLVED) + network * (pixels * C_OUT)
         kernel = tl.where(code == CONV3, 3, 1)
         c_in, c_out = tl.arange(0, P_IN), tl.arange(0, P_OUT)
-        mean, square, seen = tl.zeros([P_OUT], tl.float32), tl.zeros([P_OUT], tl.float32), 0.0
+        known_in, known_weight = (c_in < C_IN)[None, :], (c_in < C_IN)[:, None] & (c_out < C_OUT)[None, :]
+        weight = theta + network * PARAMETERS + tl.load(slots + slot * FIELDS + WEIGHT)
+        weight += c_in[:, None] * C_OUT + c_out[None, :]
+        mean, square, seen = tl.full([P_OUT], 0.0, tl.float32), tl.full([P_OUT], 0.0, tl.float32), 0.0
         for start in range(part * CHUNK, tl.minimum((part + 1) * CHUNK, pixels), TILE):
             pixel = start + tl.arange(0, TILE)
             inside = pixel < pixels
@@ -118,21 +112,19 @@ def convolve(
             if code == NORM:
                 value = tl.load(source + at, mask=there, other=0.0).to(tl.float32)
             else:
-                value = tl.zeros([TILE, P_OUT], tl.float32)
+                value = tl.full([TILE, P_OUT], 0.0, tl.float32)
+                centre = ((image * HIGH + y * STRIDE) * WIDE + x * STRIDE)[:, None] * C_IN + c_in[None, :]
                 for tap in range(kernel * kernel):
-                    row = y * STRIDE + tap // kernel - kernel // 2
-                    column = x * STRIDE + tap % kernel - kernel // 2
+                    down, right = tap // kernel - kernel // 2, tap % kernel - kernel // 2
+                    row, column = y * STRIDE + down, x * STRIDE + right
                     reaches = inside & (row >= 0) & (row < HIGH) & (column >= 0) & (column < WIDE)
-                    place = ((image * HIGH + row) * WIDE + column)[:, None] * C_IN + c_in[None, :]
-                    v = tl.load(source + place, mask=reaches[:, None] & (c_in < C_IN)[None, :], other=0.0)
-                    v = v.to(tl.float32)
+                    at_tap = source + (down * WIDE + right) * C_IN
+                    v = tl.load(at_tap + centre, mask=reaches[:, None] & known_in, other=0.0).to(tl.float32)
                     if RELU:
                         v = tl.maximum(v, 0.0, propagate_nan=tl.PropagateNan.ALL)
-                    w = tl.load(
-                        weight + (tap * C_IN + c_in)[:, None] * C_OUT + c_out[None, :],
-                        mask=(c_in < C_IN)[:, None] & (c_out < C_OUT)[None, :], other=0.0,
-                    )  # fmt: skip
-                    value = tl.dot(v.to(OPERAND), w.to(OPERAND), value, input_precision="ieee")
+                    w = tl.load(weight + tap * (C_IN * C_OUT), mask=known_weight, other=0.0)
+                    v, w = v.to(OPERAND).to(PRODUCT), w.to(OPERAND).to(PRODUCT)
+                    value = tl.dot(v, w, value, input_precision="ieee")
                 stored = value.to(maps.dtype.element_ty)
                 tl.store(result + at, stored, mask=there)
                 value = stored.to(tl.float32)
@@ -150,14 +142,14 @@ def convolve(
             tl.store(partials + at + WIDEST, square, mask=c_out < C_OUT)
 
 
-@triton.jit
+@triton.jit(do_not_specialize=["first", "count"])
 def gather(
-    maps, theta, codes, slots, partials, moments, running, first,
+    maps, theta, codes, slots, partials, moments, running, first, count,
     SLOTS: tl.constexpr, WIDEST: tl.constexpr, PARTS: tl.constexpr, PARAMETERS: tl.constexpr, BATCH: tl.constexpr,
-    HEIGHT: tl.constexpr, WIDTH: tl.constexpr, C: tl.constexpr, P: tl.constexpr, COUNT: tl.constexpr,
+    HEIGHT: tl.constexpr, WIDTH: tl.constexpr, C: tl.constexpr, P: tl.constexpr,
     TILE: tl.constexpr, CHUNK: tl.constexpr, TRAIN: tl.constexpr,
 ):  # fmt: skip
-    """A node's feature maps: the sum over its COUNT slots from `first`. Programs (network, tile of pixels)."""
+    """A node's feature maps: the sum over its `count` slots from `first`. Programs (network, tile of pixels)."""
     network, tile = tl.program_id(0).to(tl.int64), tl.program_id(1)
     pixels: tl.constexpr = BATCH * HEIGHT * WIDTH
     channel = tl.arange(0, P)
@@ -166,14 +158,14 @@ def gather(
     image, y, x = pixel // (HEIGHT * WIDTH), pixel // WIDTH % HEIGHT, pixel % WIDTH
     at = pixel[:, None] * C + channel[None, :]
     there = inside[:, None] & (channel < C)[None, :]
-    total = tl.zeros([TILE, P], tl.float32)
-    for offset in tl.static_range(COUNT):
+    total = tl.full([TILE, P], 0.0, tl.float32)
+    for offset in range(count):
         slot = first + offset
         code = tl.load(codes + network * SLOTS + slot)
         if (code == CONV1) | (code == CONV3):
-            z = maps + field(slots, slot, CONVOLVED) + network * (pixels * C)
+            z = maps + tl.load(slots + slot * FIELDS + CONVOLVED) + network * (pixels * C)
             value = tl.load(z + at, mask=there, other=0.0).to(tl.float32)
-            if field(slots, slot, NORMALISED) == 1:
+            if tl.load(slots + slot * FIELDS + NORMALISED) == 1:
                 factor, summand = affine(
                     theta, slots, partials, moments, running, network, slot, channel, tile == 0,
                     SLOTS, WIDEST, PARTS, PARAMETERS, C, pixels, CHUNK, TRAIN,
@@ -181,25 +173,26 @@ def gather(
                 value = value * factor[None, :] + summand[None, :]
             total += value
         elif code == SKIP:
-            source = maps + field(slots, slot, SOURCE) + network * (pixels * C)
+            source = maps + tl.load(slots + slot * FIELDS + SOURCE) + network * (pixels * C)
             total += tl.load(source + at, mask=there, other=0.0).to(tl.float32)
         elif code == POOL3:
-            source = maps + field(slots, slot, SOURCE) + network * (pixels * C)
-            value = tl.zeros([TILE, P], tl.float32)
+            source = maps + tl.load(slots + slot * FIELDS + SOURCE) + network * (pixels * C)
+            value = tl.full([TILE, P], 0.0, tl.float32)
             for tap in range(9):
-                row, column = y + tap // 3 - 1, x + tap % 3 - 1
+                down, right = tap // 3 - 1, tap % 3 - 1
+                row, column = y + down, x + right
                 reaches = (row >= 0) & (row < HEIGHT) & (column >= 0) & (column < WIDTH)
-                place = ((image * HEIGHT + row) * WIDTH + column)[:, None] * C + channel[None, :]
-                value += tl.load(source + place, mask=there & reaches[:, None], other=0.0).to(tl.float32)
+                at_tap = source + (down * WIDTH + right) * C
+                value += tl.load(at_tap + at, mask=there & reaches[:, None], other=0.0).to(tl.float32)
             total += value / in_window(y, x, HEIGHT, WIDTH)[:, None]
         elif code == POOL2:
-            source = maps + field(slots, slot, SOURCE) + network * (4 * pixels * C)
-            value = tl.zeros([TILE, P], tl.float32)
+            source = maps + tl.load(slots + slot * FIELDS + SOURCE) + network * (4 * pixels * C)
+            value = tl.full([TILE, P], 0.0, tl.float32)
             for tap in range(4):
                 place = (image * 2 * HEIGHT + 2 * y + tap // 2) * 2 * WIDTH + 2 * x + tap % 2
                 value += tl.load(source + place[:, None] * C + channel[None, :], mask=there, other=0.0).to(tl.float32)
             total += value / 4
-    target = maps + field(slots, first, TARGET) + network * (pixels * C)
+    target = maps + tl.load(slots + first * FIELDS + TARGET) + network * (pixels * C)
     tl.store(target + at, total.to(maps.dtype.element_ty), mask=there)
 
 
@@ -211,7 +204,7 @@ def in_window(y, x, HEIGHT: tl.constexpr, WIDTH: tl.constexpr):
     return (rows * columns).to(tl.float32)
 
 
-@triton.jit
+@triton.jit(do_not_specialize=["slot"])
 def classify(
     maps, theta, gradient, slots, partials, moments, running, labels, losses, right, slot, label_stride,
     SLOTS: tl.constexpr, WIDEST: tl.constexpr, PARTS: tl.constexpr, PARAMETERS: tl.constexpr, BATCH: tl.constexpr,
@@ -226,20 +219,20 @@ def classify(
         theta, slots, partials, moments, running, network, slot, channel, True,
         SLOTS, WIDEST, PARTS, PARAMETERS, C, BATCH * PIXELS, CHUNK, TRAIN,
     )  # fmt: skip
-    source = maps + field(slots, slot, SOURCE) + network * (BATCH * PIXELS * C)
-    back = maps + field(slots, slot, TARGET_GRADIENT) + network * (BATCH * PIXELS * C)
+    source = maps + tl.load(slots + slot * FIELDS + SOURCE) + network * (BATCH * PIXELS * C)
+    back = maps + tl.load(slots + slot * FIELDS + TARGET_GRADIENT) + network * (BATCH * PIXELS * C)
     place = label[:, None] * C + channel[None, :]
     known = (label < CLASSES)[:, None] & (channel < C)[None, :]
     head = theta + network * PARAMETERS + HEAD
     weight = tl.load(head + place, mask=known, other=0.0)
     bias = tl.load(head + CLASSES * C + label, mask=label < CLASSES, other=0.0)
-    weight_gradient, bias_gradient = tl.zeros([P_CLASSES, P], tl.float32), tl.zeros([P_CLASSES], tl.float32)
+    weight_gradient, bias_gradient = tl.full([P_CLASSES, P], 0.0, tl.float32), tl.full([P_CLASSES], 0.0, tl.float32)
     loss, good = 0.0, 0
     for start in range(0, BATCH, IMAGES):
         image = start + tl.arange(0, IMAGES)
         inside = image < BATCH
         there = inside[:, None] & (channel < C)[None, :]
-        features = tl.zeros([IMAGES, P], tl.float32)
+        features = tl.full([IMAGES, P], 0.0, tl.float32)
         for pixel in range(PIXELS):
             at = (image * PIXELS + pixel)[:, None] * C + channel[None, :]
             value = tl.load(source + at, mask=there, other=0.0).to(tl.float32) * factor[None, :] + summand[None, :]

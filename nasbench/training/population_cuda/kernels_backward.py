@@ -14,6 +14,7 @@ from .kernels import (
     CONV1,
     CONV3,
     CONVOLVED,
+    FIELDS,
     NORM,
     POOL2,
     POOL3,
@@ -23,14 +24,12 @@ from .kernels import (
     SOURCE_GRADIENT,
     TARGET_GRADIENT,
     WEIGHT,
-    field,
     in_window,
     part_rows,
-    row_of,
 )
 
 
-@triton.jit
+@triton.jit(do_not_specialize=["first"])
 def normalisation_sums(
     maps, codes, slots, partials, moments, first,
     SLOTS: tl.constexpr, WIDEST: tl.constexpr, PARTS: tl.constexpr, PIXELS: tl.constexpr, C: tl.constexpr,
@@ -42,11 +41,12 @@ def normalisation_sums(
     code = tl.load(codes + network * SLOTS + slot)
     if (code == CONV1) | (code == CONV3) | (code == NORM):
         channel = tl.arange(0, P)
-        z = maps + field(slots, slot, CONVOLVED) + network * (PIXELS * C)
-        g = maps + field(slots, slot, TARGET_GRADIENT) + network * (PIXELS * C)
-        mean = tl.load(row_of(moments, network, slot, SLOTS, WIDEST, 0) + channel, mask=channel < C, other=0.0)
-        deviation = tl.load(row_of(moments, network, slot, SLOTS, WIDEST, 1) + channel, mask=channel < C, other=0.0)
-        total, product = tl.zeros([P], tl.float32), tl.zeros([P], tl.float32)
+        z = maps + tl.load(slots + slot * FIELDS + CONVOLVED) + network * (PIXELS * C)
+        g = maps + tl.load(slots + slot * FIELDS + TARGET_GRADIENT) + network * (PIXELS * C)
+        row = (network * SLOTS + slot) * 2 * WIDEST + channel
+        mean = tl.load(moments + row, mask=channel < C, other=0.0)
+        deviation = tl.load(moments + row + WIDEST, mask=channel < C, other=0.0)
+        total, product = tl.full([P], 0.0, tl.float32), tl.full([P], 0.0, tl.float32)
         for start in range(part * CHUNK, tl.minimum((part + 1) * CHUNK, PIXELS), TILE):
             pixel = start + tl.arange(0, TILE)
             at = pixel[:, None] * C + channel[None, :]
@@ -71,9 +71,10 @@ def before_normalisation(
         there = channel < C
         total = tl.sum(part_rows(partials, network, slot, 0, channel, SLOTS, WIDEST, PARTS, C), 0) / PIXELS
         product = tl.sum(part_rows(partials, network, slot, 1, channel, SLOTS, WIDEST, PARTS, C), 0) / PIXELS
-        mean = tl.load(row_of(moments, network, slot, SLOTS, WIDEST, 0) + channel, mask=there, other=0.0)
-        deviation = tl.load(row_of(moments, network, slot, SLOTS, WIDEST, 1) + channel, mask=there, other=0.0)
-        scale = theta + network * PARAMETERS + field(slots, slot, SCALE) + channel
+        row = (network * SLOTS + slot) * 2 * WIDEST + channel
+        mean = tl.load(moments + row, mask=there, other=0.0)
+        deviation = tl.load(moments + row + WIDEST, mask=there, other=0.0)
+        scale = theta + network * PARAMETERS + tl.load(slots + slot * FIELDS + SCALE) + channel
         a = tl.load(scale, mask=there, other=0.0) * deviation
         b = -a * product * deviation
         c = -a * total - b * mean
@@ -82,15 +83,16 @@ def before_normalisation(
     return a, b, c
 
 
-@triton.jit
+@triton.jit(do_not_specialize=["first", "count"])
 def map_gradient(
-    maps, theta, codes, slots, leaving, partials, moments, first,
+    maps, theta, codes, slots, leaving, partials, moments, first, count,
     SLOTS: tl.constexpr, WIDEST: tl.constexpr, PARTS: tl.constexpr, PARAMETERS: tl.constexpr, BATCH: tl.constexpr,
     HIGH: tl.constexpr, WIDE: tl.constexpr, C_IN: tl.constexpr, P_IN: tl.constexpr,
     HEIGHT: tl.constexpr, WIDTH: tl.constexpr, C_OUT: tl.constexpr, P_OUT: tl.constexpr, STRIDE: tl.constexpr,
-    RELU: tl.constexpr, NORMALISE: tl.constexpr, COUNT: tl.constexpr, TILE: tl.constexpr, OPERAND: tl.constexpr,
+    RELU: tl.constexpr, NORMALISE: tl.constexpr, TILE: tl.constexpr, OPERAND: tl.constexpr,
+    PRODUCT: tl.constexpr,
 ):  # fmt: skip
-    """The gradient of a node's maps (HIGH x WIDE x C_IN), gathered from the COUNT slots that leave it, which stand in
+    """The gradient of a node's maps (HIGH x WIDE x C_IN), gathered from the `count` slots that leave it, which stand in
     `leaving` from `first`. Programs (network, tile of pixels)."""
     network, tile = tl.program_id(0).to(tl.int64), tl.program_id(1)
     pixels: tl.constexpr = BATCH * HIGH * WIDE
@@ -101,20 +103,23 @@ def map_gradient(
     image, y, x = pixel // (HIGH * WIDE), pixel // WIDE % HIGH, pixel % WIDE
     at = pixel[:, None] * C_IN + c_in[None, :]
     there = inside[:, None] & (c_in < C_IN)[None, :]
-    sum_of_all = tl.zeros([TILE, P_IN], tl.float32)
-    for offset in tl.static_range(COUNT):
+    known_out = (c_out < C_OUT)[None, :]
+    sum_of_all = tl.full([TILE, P_IN], 0.0, tl.float32)
+    for offset in range(count):
         slot = tl.load(leaving + first + offset)
         code = tl.load(codes + network * SLOTS + slot)
         if (code == CONV1) | (code == CONV3):
-            g = maps + field(slots, slot, TARGET_GRADIENT) + network * (targets * C_OUT)
-            z = maps + field(slots, slot, CONVOLVED) + network * (targets * C_OUT)
-            weight = theta + network * PARAMETERS + field(slots, slot, WEIGHT)
+            g = maps + tl.load(slots + slot * FIELDS + TARGET_GRADIENT) + network * (targets * C_OUT)
+            z = maps + tl.load(slots + slot * FIELDS + CONVOLVED) + network * (targets * C_OUT)
+            weight = theta + network * PARAMETERS + tl.load(slots + slot * FIELDS + WEIGHT)
+            weight += c_in[None, :] * C_OUT + c_out[:, None]
+            known_weight = (c_in < C_IN)[None, :] & (c_out < C_OUT)[:, None]
             a, b, c = before_normalisation(
                 theta, slots, partials, moments, network, slot, c_out,
                 SLOTS, WIDEST, PARTS, PARAMETERS, C_OUT, targets, NORMALISE,
             )  # fmt: skip
             kernel = tl.where(code == CONV3, 3, 1)
-            value = tl.zeros([TILE, P_IN], tl.float32)
+            value = tl.full([TILE, P_IN], 0.0, tl.float32)
             for tap in range(kernel * kernel):
                 # The tap's weight leads from this pixel to (row, column) / STRIDE, if that is a whole number.
                 row, column = y + kernel // 2 - tap // kernel, x + kernel // 2 - tap % kernel
@@ -122,39 +127,38 @@ def map_gradient(
                 row, column = row // STRIDE, column // STRIDE
                 reaches = reaches & (row < HEIGHT) & (column < WIDTH)
                 place = ((image * HEIGHT + row) * WIDTH + column)[:, None] * C_OUT + c_out[None, :]
-                reached = reaches[:, None] & (c_out < C_OUT)[None, :]
+                reached = reaches[:, None] & known_out
                 back = tl.load(g + place, mask=reached, other=0.0).to(tl.float32)
                 back = back * a[None, :] + c[None, :]
                 if NORMALISE:
                     back += tl.load(z + place, mask=reached, other=0.0).to(tl.float32) * b[None, :]
                 back = tl.where(reached, back, 0.0)
-                w = tl.load(
-                    weight + (tap * C_IN + c_in)[None, :] * C_OUT + c_out[:, None],
-                    mask=(c_in < C_IN)[None, :] & (c_out < C_OUT)[:, None], other=0.0,
-                )  # fmt: skip
-                value = tl.dot(back.to(OPERAND), w.to(OPERAND), value, input_precision="ieee")
+                w = tl.load(weight + tap * (C_IN * C_OUT), mask=known_weight, other=0.0)
+                back, w = back.to(OPERAND).to(PRODUCT), w.to(OPERAND).to(PRODUCT)
+                value = tl.dot(back, w, value, input_precision="ieee")
             if RELU:
-                source = maps + field(slots, slot, SOURCE) + network * (pixels * C_IN)
+                source = maps + tl.load(slots + slot * FIELDS + SOURCE) + network * (pixels * C_IN)
                 value = tl.where(tl.load(source + at, mask=there, other=0.0).to(tl.float32) > 0, value, 0.0)
             sum_of_all += value
         elif code == SKIP:
-            g = maps + field(slots, slot, TARGET_GRADIENT) + network * (pixels * C_IN)
+            g = maps + tl.load(slots + slot * FIELDS + TARGET_GRADIENT) + network * (pixels * C_IN)
             sum_of_all += tl.load(g + at, mask=there, other=0.0).to(tl.float32)
         elif code == POOL3:
-            g = maps + field(slots, slot, TARGET_GRADIENT) + network * (pixels * C_IN)
+            g = maps + tl.load(slots + slot * FIELDS + TARGET_GRADIENT) + network * (pixels * C_IN)
             for tap in range(9):
-                row, column = y + tap // 3 - 1, x + tap % 3 - 1
+                down, right = tap // 3 - 1, tap % 3 - 1
+                row, column = y + down, x + right
                 reaches = (row >= 0) & (row < HIGH) & (column >= 0) & (column < WIDE)
-                place = ((image * HIGH + row) * WIDE + column)[:, None] * C_IN + c_in[None, :]
-                back = tl.load(g + place, mask=there & reaches[:, None], other=0.0).to(tl.float32)
+                at_tap = g + (down * WIDE + right) * C_IN
+                back = tl.load(at_tap + at, mask=there & reaches[:, None], other=0.0).to(tl.float32)
                 sum_of_all += tl.where(reaches[:, None], back / in_window(row, column, HIGH, WIDE)[:, None], 0.0)
         elif code == POOL2:
-            g = maps + field(slots, slot, TARGET_GRADIENT) + network * (targets * C_IN)
+            g = maps + tl.load(slots + slot * FIELDS + TARGET_GRADIENT) + network * (targets * C_IN)
             place = ((image * HEIGHT + y // 2) * WIDTH + x // 2)[:, None] * C_IN + c_in[None, :]
             sum_of_all += tl.load(g + place, mask=there, other=0.0).to(tl.float32) / 4
         elif code == NORM:
-            g = maps + field(slots, slot, TARGET_GRADIENT) + network * (pixels * C_IN)
-            source = maps + field(slots, slot, SOURCE) + network * (pixels * C_IN)
+            g = maps + tl.load(slots + slot * FIELDS + TARGET_GRADIENT) + network * (pixels * C_IN)
+            source = maps + tl.load(slots + slot * FIELDS + SOURCE) + network * (pixels * C_IN)
             a, b, c = before_normalisation(
                 theta, slots, partials, moments, network, slot, c_in,
                 SLOTS, WIDEST, PARTS, PARAMETERS, C_IN, pixels, NORMALISE,
@@ -163,17 +167,18 @@ def map_gradient(
             value = tl.load(source + at, mask=there, other=0.0).to(tl.float32)
             sum_of_all += back * a[None, :] + value * b[None, :] + c[None, :]
     slot = tl.load(leaving + first)
-    out = maps + field(slots, slot, SOURCE_GRADIENT) + network * (pixels * C_IN)
+    out = maps + tl.load(slots + slot * FIELDS + SOURCE_GRADIENT) + network * (pixels * C_IN)
     tl.store(out + at, sum_of_all.to(maps.dtype.element_ty), mask=there)
 
 
-@triton.jit
+@triton.jit(do_not_specialize=["first"])
 def weight_gradient(
     source, maps, theta, gradient, codes, slots, partials, moments, first, source_stride,
     SLOTS: tl.constexpr, WIDEST: tl.constexpr, PARTS: tl.constexpr, PARAMETERS: tl.constexpr, BATCH: tl.constexpr,
     HIGH: tl.constexpr, WIDE: tl.constexpr, C_IN: tl.constexpr, P_IN: tl.constexpr,
     HEIGHT: tl.constexpr, WIDTH: tl.constexpr, C_OUT: tl.constexpr, P_OUT: tl.constexpr, STRIDE: tl.constexpr,
     RELU: tl.constexpr, NORMALISE: tl.constexpr, TILE: tl.constexpr, OPERAND: tl.constexpr,
+    PRODUCT: tl.constexpr,
 ):  # fmt: skip
     """Gradients of the weights, scales and shifts of the slots from `first`. Programs (network, slot, tap)."""
     network, slot, tap = tl.program_id(0).to(tl.int64), first + tl.program_id(1), tl.program_id(2)
@@ -183,41 +188,43 @@ def weight_gradient(
     c_in, c_out = tl.arange(0, P_IN), tl.arange(0, P_OUT)
     pixels: tl.constexpr = BATCH * HEIGHT * WIDTH
     out = gradient + network * PARAMETERS
-    if NORMALISE:
+    if NORMALISE:  # noqa: SIM102 - Triton decides the one when it compiles, the other when it runs
         if (tap == 0) & (convolved | (code == NORM)):
             total = tl.sum(part_rows(partials, network, slot, 0, c_out, SLOTS, WIDEST, PARTS, C_OUT), 0)
             product = tl.sum(part_rows(partials, network, slot, 1, c_out, SLOTS, WIDEST, PARTS, C_OUT), 0)
-            scale = out + field(slots, slot, SCALE) + c_out
+            scale = out + tl.load(slots + slot * FIELDS + SCALE) + c_out
             tl.store(scale, product, mask=c_out < C_OUT)
             tl.store(scale + C_OUT, total, mask=c_out < C_OUT)
     if convolved & (tap < kernel * kernel):
-        source += field(slots, slot, SOURCE) + network * source_stride
-        g = maps + field(slots, slot, TARGET_GRADIENT) + network * (pixels * C_OUT)
-        z = maps + field(slots, slot, CONVOLVED) + network * (pixels * C_OUT)
+        source += tl.load(slots + slot * FIELDS + SOURCE) + network * source_stride
+        g = maps + tl.load(slots + slot * FIELDS + TARGET_GRADIENT) + network * (pixels * C_OUT)
+        z = maps + tl.load(slots + slot * FIELDS + CONVOLVED) + network * (pixels * C_OUT)
         a, b, c = before_normalisation(
             theta, slots, partials, moments, network, slot, c_out,
             SLOTS, WIDEST, PARTS, PARAMETERS, C_OUT, pixels, NORMALISE,
         )  # fmt: skip
-        value = tl.zeros([P_IN, P_OUT], tl.float32)
+        down, right = tap // kernel - kernel // 2, tap % kernel - kernel // 2
+        known_in, known_out = (c_in < C_IN)[None, :], (c_out < C_OUT)[None, :]
+        value = tl.full([P_IN, P_OUT], 0.0, tl.float32)
         for start in range(0, pixels, TILE):
             pixel = start + tl.arange(0, TILE)
             inside = pixel < pixels
             image, y, x = pixel // (HEIGHT * WIDTH), pixel // WIDTH % HEIGHT, pixel % WIDTH
-            row = y * STRIDE + tap // kernel - kernel // 2
-            column = x * STRIDE + tap % kernel - kernel // 2
+            row, column = y * STRIDE + down, x * STRIDE + right
             reaches = inside & (row >= 0) & (row < HIGH) & (column >= 0) & (column < WIDE)
             place = ((image * HIGH + row) * WIDE + column)[:, None] * C_IN + c_in[None, :]
-            v = tl.load(source + place, mask=reaches[:, None] & (c_in < C_IN)[None, :], other=0.0).to(tl.float32)
+            v = tl.load(source + place, mask=reaches[:, None] & known_in, other=0.0).to(tl.float32)
             if RELU:
                 v = tl.maximum(v, 0.0)
             at = pixel[:, None] * C_OUT + c_out[None, :]
-            there = inside[:, None] & (c_out < C_OUT)[None, :]
+            there = inside[:, None] & known_out
             back = tl.load(g + at, mask=there, other=0.0).to(tl.float32) * a[None, :] + c[None, :]
             if NORMALISE:
                 back += tl.load(z + at, mask=there, other=0.0).to(tl.float32) * b[None, :]
             back = tl.where(there, back, 0.0)
-            value = tl.dot(tl.trans(v).to(OPERAND), back.to(OPERAND), value, input_precision="ieee")
-        weight = out + field(slots, slot, WEIGHT) + (tap * C_IN + c_in)[:, None] * C_OUT + c_out[None, :]
+            v, back = v.to(OPERAND).to(PRODUCT), back.to(OPERAND).to(PRODUCT)
+            value = tl.dot(tl.trans(v), back, value, input_precision="ieee")
+        weight = out + tl.load(slots + slot * FIELDS + WEIGHT) + (tap * C_IN + c_in)[:, None] * C_OUT + c_out[None, :]
         tl.store(weight, value, mask=(c_in < C_IN)[:, None] & (c_out < C_OUT)[None, :])
 
 

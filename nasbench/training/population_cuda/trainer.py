@@ -22,6 +22,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from ...errors import NasbenchError, first_line
 from ...networks.graph import initial_parameters
 from ..plain import check_device
 from ..protocol import Protocol, draw_order, generators
@@ -174,10 +175,19 @@ def train_together(
         storage: of feature maps and their gradients, `float32` or `bfloat16`; all sums are taken in float32.
 
     Raises:
-        NasbenchError: no such device here, or a storage that its engine has not.
+        NasbenchError: no such device here, a storage that its engine has not, or a protocol whose tiles the device's
+            shared memory cannot hold.
     """
-    with one_thread(device):
-        return Population(jobs, arrays, protocol, device, until, storage).train()
+    try:
+        with one_thread(device):
+            return Population(jobs, arrays, protocol, device, until, storage).train()
+    except Exception as error:
+        if type(error).__name__ != "OutOfResources":  # Triton's word for shared memory and registers
+            raise
+        raise NasbenchError(
+            f"the fused kernels cannot train this protocol on {device} ({first_line(error)}): "
+            "use the trainer plain, or NASBENCH_NO_KERNELS=1 in the environment."
+        ) from error
 
 
 def train_populations(
