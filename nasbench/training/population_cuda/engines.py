@@ -1,8 +1,8 @@
 """Which engine computes a population's steps: the fused kernels where they are right, stacked torch elsewhere.
 
 Before their first use on a device the kernels have to agree with float64 there, which takes seconds; a minute or two
-the first time, until Triton's cache has them compiled. Where they cannot be compiled or do not agree, one line says so and stacked torch takes their place.
-NASBENCH_NO_KERNELS=1 in the environment turns them off.
+the first time, until Triton's cache has them compiled. Where they cannot be compiled or do not agree, one line says so
+and stacked torch takes their place. NASBENCH_NO_KERNELS=1 in the environment turns them off.
 """
 
 from __future__ import annotations
