@@ -11,6 +11,7 @@ import torch
 from torch.nn import functional
 
 from nasbench.benchmarks import TrainingBenchmark
+from nasbench.errors import NasbenchError
 from nasbench.networks import build_graph, initial_parameters
 from nasbench.networks.module import CellNetwork
 from nasbench.records import Trial
@@ -21,6 +22,7 @@ from nasbench.training import Arrays, Protocol, train, train_many, trainer_versi
 from nasbench.training.campaign import plan as plan_campaign
 from nasbench.training.campaign import run_campaign
 from nasbench.training.plain import train_plain
+from nasbench.training.population_cuda import check, engines, measure
 from nasbench.training.population_cuda import trainer as trainer_module
 from nasbench.training.population_cuda.plan import Plan
 from nasbench.training.population_cuda.stacked import StackedEngine
@@ -203,3 +205,41 @@ def test_shards_tables_and_full_training_take_it(tmp_path):
     assert [outcome.val_acc for outcome in found[::2]] == expected.tolist()
     (short,) = TrainingBenchmark(task, SMALL, trainer="population").evaluate([Trial(cells[0], 1)])
     assert short.val_acc == tables[0].curves("small").arrays["val_acc"][0, 0, 0]
+
+
+def test_kernels_that_are_wrong_or_do_not_compile_are_not_used(monkeypatch, caplog):
+    monkeypatch.delenv("NASBENCH_NO_KERNELS", raising=False)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+
+    def broken(device):
+        raise RuntimeError("no such\ninstruction")
+
+    for answer, says in (
+        (lambda device: 0.5, "5.0e-01 away"),
+        (lambda device: float("nan"), "nan"),
+        (broken, "no such"),
+    ):
+        monkeypatch.setattr(check, "fused_error", answer)
+        engines._fused_agrees.cache_clear()
+        caplog.clear()
+        assert engines.engine_name("cuda") == engines.engine_name("cuda") == "stacked"
+        (record,) = caplog.records
+        assert says in record.message
+        assert "\n" not in record.message
+    with pytest.raises(NasbenchError, match="storage = 'bfloat16' needs the fused kernels"):
+        trainer_module.train_together([(CELLS[0], 0)], blobs(), SMALL, "cpu", storage="bfloat16")
+    engines._fused_agrees.cache_clear()
+    monkeypatch.setattr(check, "fused_error", lambda device: 1e-6)
+    assert engines.use_fused("cuda")
+    monkeypatch.setenv("NASBENCH_NO_KERNELS", "1")
+    assert not engines.use_fused("cuda")
+    engines._fused_agrees.cache_clear()
+
+
+def test_the_measurement_runs_on_a_cpu_too():
+    found = list(measure._rates("cpu", 2, measure.sample(2), check.noise(64, 4, (4, 4, 1))))
+    assert [one.trainer for one in found] == ["plain", "population, stacked"]
+    assert all(one.rate > 0 and one.teraflops > 0 and one.gigabytes > 0 for one in found)
+    if not torch.cuda.is_available():
+        with pytest.raises(NasbenchError, match="needs a CUDA device"):
+            check.main()
