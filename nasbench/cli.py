@@ -182,15 +182,15 @@ def _compare(options: argparse.Namespace) -> None:
     table = open_table(suite.table) if suite.mode != "train" else None
     if table is not None and options.keep is not None:
         raise NasbenchError(f"--keep keeps trainings, and mode {suite.mode!r} does none; add --mode train.")
-    if table is not None and (share := float((table.row_of_cell >= 0).mean())) < 1:
-        print(f"nasbench: {table.name} has results for {share:.1%} of the space; other cells are answered as missing.",
-              file=sys.stderr)  # fmt: skip
     folder = options.out or Path("results") / suite.name
     with Progress(suite.name) as progress:
         catalogue = {**strategies.CATALOGUE, **chosen}
         source = training.training_source(options) if suite.mode == "train" else None
         results = compare(suite, catalogue, folder, table, options.jobs, progress, source)
     _summarise(results)
+    for task, share in results.shares.items():
+        if share < 1:
+            print(f"{task}: {share:.1%} of the space has results, and strategies draw from these only.")
     print(f"runs: {folder / 'runs.csv'}")
     if not options.no_report:
         options.folder, options.out = folder, None

@@ -186,6 +186,17 @@ def about_noise(study: Study) -> list[str]:
     ]
 
 
+def about_share(study: Study) -> str:
+    """On which part of the space the comparison took place; "" where it was the whole."""
+    part = [f"{share:.1%} of the cells on {task}" for task, share in study.shares.items() if share < 1]
+    if not part:
+        return ""
+    return (
+        f"The table has results for a part of the space only: {listed(part)}. Strategies draw from that part, and "
+        "regret is measured from its best cell; both would be different on the whole space."
+    )
+
+
 def hidden(found: Analysis, task: str, most: int = 15) -> str:
     """The pairs whose mean true accuracies differ by no more than the table's seed noise."""
     noise = found.noise[task]

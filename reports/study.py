@@ -206,6 +206,11 @@ class Study:
         found = [float(x[0]) if len(x) else np.inf for x in reached]
         return np.array(found + [np.inf] * (len(self.documents.get((task, strategy), [])) - len(found)))
 
+    @property
+    def shares(self) -> dict[str, float]:
+        """Task -> the share of the space's cells that the table has results for; {} where nothing is looked up."""
+        return dict(self.manifest["table"].get("share", {}))
+
     def noise(self, task: str, metric: str) -> dict[str, float]:
         """The table's seed noise (nasbench/tables/noise.py), {} where it is not known."""
         return self.manifest["table"].get("noise", {}).get(task, {}).get(f"{metric}_acc", {}) or {}

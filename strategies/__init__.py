@@ -80,7 +80,61 @@ CATALOGUE: dict[str, Entry] = {
             "retries": 0,
         },
     ),
+    "gp_bo": Entry("strategies.gp_bo:GaussianProcessSearch", "Bayesian optimisation", "Jones et al., JOGO 1998"),
+    "gp_bo-bound": Entry(
+        "strategies.gp_bo:GaussianProcessSearch",
+        "Bayesian optimisation",
+        "Srinivas et al., ICML 2010",
+        {"acquisition": "bound"},
+    ),
+    "bo_wl": Entry("strategies.bo_wl:WeisfeilerLehmanSearch", "Bayesian optimisation", "Ru et al., ICLR 2021"),
+    "tpe": Entry("strategies.optuna_bridge:OptunaSearch", "Bayesian optimisation", "Bergstra et al., NeurIPS 2011"),
+    "bananas": Entry("strategies.bananas:Bananas", "predictor", "White et al., AAAI 2021"),
+    "npenas": Entry("strategies.npenas:PredictorGuidedEvolution", "predictor", "Wei et al., TNNLS 2022"),
+    "npenas-paper": Entry(
+        "strategies.npenas:PredictorGuidedEvolution", "predictor", "Wei et al., TNNLS 2022", {"predictor": "gin"}
+    ),
+    "brp_nas": Entry("strategies.brp_nas:IterativeRanking", "predictor", "Dudziak et al., NeurIPS 2020"),
+    "predictor_search": Entry("strategies.predictor_search:PredictorSearch", "predictor", "Wen et al., ECCV 2020"),
+    "zero_cost": Entry("strategies.zero_cost:ZeroCostRanking", "zero-cost proxy", "Abdelfattah et al., ICLR 2021"),
+    "zero_cost-synflow": Entry(
+        "strategies.zero_cost:ZeroCostRanking",
+        "zero-cost proxy",
+        "Abdelfattah et al., ICLR 2021",
+        {"proxy": "synflow", "cells": 100},
+    ),
+    "proxy_evolution": Entry(
+        "strategies.proxy_evolution:ProxyEvolution", "zero-cost proxy", "Abdelfattah et al., ICLR 2021"
+    ),
+    "random_pareto": Entry("strategies.random_pareto:RandomPareto", "multi-objective", "random search, two objectives"),
+    "nsga2": Entry("strategies.nsga2:NSGA2", "multi-objective", "Deb et al., IEEE TEC 2002"),
+    "mo_bo": Entry("strategies.mo_bo:MultiObjectiveBO", "multi-objective", "Knowles, IEEE TEC 2006"),
     "reinforce": Entry("strategies.reinforce:Reinforce", "reinforcement learning", "Williams, Machine Learning 1992"),
+    "reinforce_lstm": Entry(
+        "strategies.reinforce_lstm:ReinforceLstm", "reinforcement learning", "Zoph and Le, ICLR 2017"
+    ),
+    "ppo": Entry("strategies.ppo:Ppo", "reinforcement learning", "Schulman et al., arXiv:1707.06347, 2017"),
+    "q_learning": Entry("strategies.q_learning:QLearning", "reinforcement learning", "Baker et al., ICLR 2017"),
+    "q_learning-paper": Entry(
+        "strategies.q_learning:QLearning", "reinforcement learning", "Baker et al., ICLR 2017", {"random_cells": 1500}
+    ),
+    "learned_mutation": Entry(
+        "strategies.learned_mutation:LearnedMutation", "hybrid", "Real et al., AAAI 2019; Thierens, GECCO 2005"
+    ),
+    "portfolio": Entry("strategies.portfolio:Portfolio", "hybrid", "Auer et al., Machine Learning 2002"),
+    "successive_halving": Entry(
+        "strategies.successive_halving:SuccessiveHalving", "multi-fidelity", "Jamieson and Talwalkar, AISTATS 2016"
+    ),
+    "hyperband": Entry("strategies.hyperband:Hyperband", "multi-fidelity", "Li et al., JMLR 2018"),
+    "asha": Entry("strategies.asha:Asha", "multi-fidelity", "Li et al., MLSys 2020"),
+    "bohb": Entry("strategies.bohb:Bohb", "multi-fidelity", "Falkner et al., ICML 2018"),
+    "dehb": Entry("strategies.dehb:Dehb", "multi-fidelity", "Awad et al., IJCAI 2021"),
+    "darts": Entry("strategies.darts:Darts", "one-shot", "Liu et al., ICLR 2019"),
+    "darts-second_order": Entry("strategies.darts:Darts", "one-shot", "Liu et al., ICLR 2019", {"second_order": True}),
+    "gdas": Entry("strategies.gdas:Gdas", "one-shot", "Dong and Yang, CVPR 2019"),
+    "drnas": Entry("strategies.drnas:DrNas", "one-shot", "Chen et al., ICLR 2021"),
+    "enas": Entry("strategies.enas:Enas", "one-shot", "Pham et al., ICML 2018"),
+    "random_sharing": Entry("strategies.random_sharing:RandomSharing", "one-shot", "Li and Talwalkar, UAI 2019"),
 }
 
 

@@ -45,10 +45,13 @@ class RegularizedEvolution:
         if self._started < self._settings.population_size or not self._population:
             self._started += 1
             return Trial(self._space.sample(self._rng), self._full)
+        return Trial(self._space.mutate(self.parent(), self._rng), self._full)
+
+    def parent(self) -> Cell:
+        """The best of a random sample of the population."""
         size = len(self._population)
         drawn = self._rng.random(self._settings.sample_size).tolist()
-        parent = max([self._population[int(u * size)] for u in drawn], key=itemgetter(0))[1]
-        return Trial(self._space.mutate(parent, self._rng), self._full)
+        return max([self._population[int(u * size)] for u in drawn], key=itemgetter(0))[1]
 
     def tell(self, trial: Trial, outcome: Outcome) -> None:
         value = outcome.val_acc if outcome.status is Status.OK else -np.inf

@@ -11,11 +11,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from nasbench.records import Cell, Outcome, Status, Trial
+from nasbench.records import Outcome, Status, Trial
 from nasbench.runs.strategy import Problem
 
-DRAWS = 200
-"""Draws from the policy for a cell that is valid and new, before one is taken uniformly instead."""
+from .policy import Policy
 
 
 @dataclass(frozen=True)
@@ -36,55 +35,23 @@ class Reinforce:
     """
 
     def __init__(self, problem: Problem, rng: np.random.Generator, settings: Settings = Settings()) -> None:
-        self._space, self._full, self._rng, self._settings = problem.space, problem.full, rng, settings
-        sizes = np.array(problem.space.choices)
-        self._allowed = np.arange(sizes.max()) < sizes[:, None]
-        self._logits = np.where(self._allowed, settings.start * rng.standard_normal(self._allowed.shape), -np.inf)
-        self._first, self._second = np.zeros(self._allowed.shape), np.zeros(self._allowed.shape)
+        self._space, self._full, self._settings = problem.space, problem.full, settings
+        self._policy = Policy(problem.space, rng, settings.learning_rate, settings.start)
         self._updates, self._rewards = 0, 0.0
-        self._probabilities = _softmax(self._logits)
-        self._asked: set[Cell] = set()
-        self._uniform: set[Cell] = set()
 
     def ask(self) -> Trial:
-        cumulative = np.cumsum(self._probabilities, axis=1)
-        cumulative[:, -1] = 1.0
-        cell = None
-        for _ in range(DRAWS if len(self._asked) < len(self._space) else 0):
-            decisions = (self._rng.random((len(cumulative), 1)) >= cumulative).sum(axis=1)
-            cell = self._space.from_choices(decisions.tolist())
-            if cell is not None and cell not in self._asked:
-                break
-        else:
-            cell = self._space.sample(self._rng)
-            self._uniform.add(cell)
-        self._asked.add(cell)
-        return Trial(cell, self._full)
+        return Trial(self._policy.draw(), self._full)
 
     def tell(self, trial: Trial, outcome: Outcome) -> None:
-        if trial.cell in self._uniform:
-            return  # not drawn from the policy, so no estimate of its gradient
+        if not self._policy.drew(trial.cell):
+            return
         settings = self._settings
         reward = outcome.val_acc / 100 if outcome.status is Status.OK else 0.0
+        self._updates += 1
         self._rewards = settings.momentum * self._rewards + (1 - settings.momentum) * reward
-        baseline = self._rewards / (1 - settings.momentum ** (self._updates + 1))
+        baseline = self._rewards / (1 - settings.momentum**self._updates)
         decisions = np.array(self._space.to_choices(trial.cell))
-        gradient = self._probabilities.copy()
+        gradient = self._policy.probabilities.copy()
         gradient[np.arange(len(decisions)), decisions] -= 1
         gradient *= reward - baseline
-        self._adam(gradient)
-
-    def _adam(self, gradient: np.ndarray) -> None:
-        """Kingma and Ba, ICLR 2015, with the paper's beta1 = 0.9, beta2 = 0.999, epsilon = 1e-8."""
-        self._updates += 1
-        self._first = 0.9 * self._first + 0.1 * gradient
-        self._second = 0.999 * self._second + 0.001 * gradient**2
-        first = self._first / (1 - 0.9**self._updates)
-        second = self._second / (1 - 0.999**self._updates)
-        self._logits = self._logits - self._settings.learning_rate * first / (np.sqrt(second) + 1e-8)
-        self._probabilities = _softmax(self._logits)
-
-
-def _softmax(logits: np.ndarray) -> np.ndarray:
-    shifted = np.exp(logits - logits.max(axis=1, keepdims=True))
-    return shifted / shifted.sum(axis=1, keepdims=True)
+        self._policy.step(gradient)

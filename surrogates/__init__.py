@@ -14,7 +14,10 @@ from __future__ import annotations
 import importlib
 import importlib.util
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from nasbench.spaces import Space
 
 
 @dataclass(frozen=True)
@@ -68,8 +71,8 @@ CATALOGUE: dict[str, Entry] = {
 }
 
 
-def build(name: str, space: str = "nasbench201", horizon: int = 12) -> Any:
-    """A new, unfitted predictor for cells of `space`, or for curves of trainings that last `horizon` epochs.
+def build(name: str, space: str | Space = "nasbench201", horizon: int = 12) -> Any:
+    """A new, unfitted predictor for cells of `space`, a name or a space, or for curves of `horizon` epochs.
 
     NasbenchError for an unknown name or space, and where a package that it needs is not installed.
     """

@@ -35,11 +35,11 @@ class CellEncoder(TransformerMixin, BaseEstimator):
     Columns that were constant over the cells of `fit` are dropped.
 
     Args:
-        space: name of the space.
+        space: the space or its name.
         encodings: names among the space's encodings.
     """
 
-    def __init__(self, space: str = "nasbench201", encodings: Sequence[str] = LIVE) -> None:
+    def __init__(self, space: str | Space = "nasbench201", encodings: Sequence[str] = LIVE) -> None:
         self.space = space
         self.encodings = encodings
 

@@ -10,6 +10,8 @@ from sklearn.base import BaseEstimator, RegressorMixin, clone
 from sklearn.model_selection import KFold, cross_val_predict
 from sklearn.utils.validation import check_is_fitted, check_X_y
 
+from nasbench.spaces import Space
+
 from .targets import RankTarget
 
 TEMPERATURE = 0.03
@@ -59,7 +61,7 @@ class WeightedEnsemble(RegressorMixin, BaseEstimator):
         return mean, np.sqrt(self.weights_ @ (spreads**2 + (means - mean) ** 2))
 
 
-def ensemble(space: str) -> RankTarget:
+def ensemble(space: str | Space) -> RankTarget:
     """Gaussian process, boosted trees and random forest."""
     from . import build
 

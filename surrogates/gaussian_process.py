@@ -5,17 +5,19 @@ Fitting grows with the cube of the number of labels: 0.1 s for 200, minutes for 
 
 from __future__ import annotations
 
+import warnings
 from typing import Any
 
 import numpy as np
 from sklearn.base import BaseEstimator, TransformerMixin
+from sklearn.exceptions import ConvergenceWarning
 from sklearn.gaussian_process import GaussianProcessRegressor
 from sklearn.gaussian_process.kernels import ConstantKernel, Matern, WhiteKernel
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.utils.validation import check_is_fitted
 
-from nasbench.spaces import open_space
+from nasbench.spaces import Space, open_space
 
 from .encoder import CellEncoder, check_cells
 from .targets import RankTarget
@@ -24,13 +26,22 @@ NOISE = (1e-3, 1.0)
 """Bounds of the noise's variance, as a share of the targets'."""
 
 
+class QuietProcess(GaussianProcessRegressor):
+    """scikit-learn's process without its warning that a length or the noise lies at its bound, as they may."""
+
+    def fit(self, X: Any, y: Any) -> QuietProcess:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", ConvergenceWarning)
+            return super().fit(X, y)
+
+
 def _process(bounds: tuple[float, float], smoothness: float = 1.5) -> RankTarget:
     start = float(np.sqrt(bounds[0] * bounds[1]))
     kernel = ConstantKernel(1.0) * Matern(start, bounds, nu=smoothness) + WhiteKernel(0.1, NOISE)
-    return RankTarget(GaussianProcessRegressor(kernel, normalize_y=True, random_state=0))
+    return RankTarget(QuietProcess(kernel, normalize_y=True, random_state=0))
 
 
-def gp(space: str) -> Pipeline:
+def gp(space: str | Space) -> Pipeline:
     """Matern 3/2 kernel on the standardised `summary`; scale, length and noise by maximum likelihood."""
     return make_pipeline(CellEncoder(space, ("summary",)), StandardScaler(), _process((0.5, 100.0)))
 
@@ -42,11 +53,11 @@ class WeisfeilerLehman(TransformerMixin, BaseEstimator):
     the nodes that feed it (Shervashidze et al., JMLR 2011). Neighbourhoods that no training cell has are left out.
 
     Args:
-        space: name of the space.
+        space: the space or its name.
         rounds: how often labels are refined, h in the papers.
     """
 
-    def __init__(self, space: str = "nasbench201", rounds: int = 2) -> None:
+    def __init__(self, space: str | Space = "nasbench201", rounds: int = 2) -> None:
         self.space = space
         self.rounds = rounds
 
@@ -93,6 +104,6 @@ def _mix(values: np.ndarray) -> np.ndarray:
     return values ^ (values >> np.uint64(31))
 
 
-def gp_wl(space: str) -> Pipeline:
+def gp_wl(space: str | Space) -> Pipeline:
     """Matern 3/2 kernel on normalised Weisfeiler-Lehman counts, after NAS-BOWL, whose kernel is linear in them."""
     return make_pipeline(WeisfeilerLehman(space), _process((0.05, 10.0)))

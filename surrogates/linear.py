@@ -9,6 +9,8 @@ from sklearn.linear_model import BayesianRidge, RidgeCV
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler
 
+from nasbench.spaces import Space
+
 from .encoder import CellEncoder
 from .targets import RankTarget
 
@@ -25,11 +27,11 @@ class Ridge(RidgeCV):
         return (mean, np.full(len(mean), np.sqrt(max(-self.best_score_, 0.0)))) if return_std else mean
 
 
-def ridge(space: str) -> Pipeline:
+def ridge(space: str | Space) -> Pipeline:
     """Ridge regression on `path_counts` and `summary`."""
     return make_pipeline(CellEncoder(space), StandardScaler(), RankTarget(Ridge(ALPHAS)))
 
 
-def bayesian_ridge(space: str) -> Pipeline:
+def bayesian_ridge(space: str | Space) -> Pipeline:
     """Bayesian linear regression on `path_counts` and `summary`, both precisions by evidence."""
     return make_pipeline(CellEncoder(space), StandardScaler(), RankTarget(BayesianRidge()))

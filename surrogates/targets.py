@@ -34,11 +34,21 @@ class Targets:
 
     @classmethod
     def of(cls, y: np.ndarray, kind: str) -> tuple[Targets, np.ndarray]:
-        """The scale that `y` [n] defines, and y on it; `kind` is `rank` or `standard`."""
-        if kind not in ("rank", "standard"):
-            raise NasbenchError(f"targets are 'rank' or 'standard', not {kind!r}.")
+        """The scale that `y` [n] defines, and y on it.
+
+        `kind` is `rank`; `standard`; or `closeness`, the standardised -log(d + 0.1), where d is the distance from the
+        best in units of the distance between the best and the median: it tells the best cells apart like accuracies
+        and bounds what the worst can do.
+        """
+        if kind not in ("rank", "standard", "closeness"):
+            raise NasbenchError(f"targets are 'rank', 'standard' or 'closeness', not {kind!r}.")
         values, inverse = np.unique(y, return_inverse=True)
-        z = ndtri((rankdata(y) - 0.5) / len(y)) if kind == "rank" else (y - y.mean()) / (y.std() or 1.0)
+        if kind == "rank":
+            z = ndtri((rankdata(y) - 0.5) / len(y))
+        else:
+            unit = (y.max() - np.median(y)) or np.ptp(y) or 1.0
+            z = y if kind == "standard" else -np.log((y.max() - y) / unit + 0.1)
+            z = (z - z.mean()) / (z.std() or 1.0)
         learned = np.empty(len(values))
         learned[inverse] = z
         return cls(values, learned), z

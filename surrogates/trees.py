@@ -11,6 +11,8 @@ from sklearn.model_selection import KFold
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.utils.validation import check_is_fitted, validate_data
 
+from nasbench.spaces import Space
+
 from .encoder import CellEncoder
 from .targets import RankTarget
 
@@ -71,13 +73,13 @@ class Committee(RegressorMixin, BaseEstimator):
         return (mean, np.sqrt(members.var(axis=0) + self.error_**2)) if return_std else mean
 
 
-def random_forest(space: str) -> Pipeline:
+def random_forest(space: str | Space) -> Pipeline:
     """100 trees on `path_counts` and `summary`, a third of the features tried at each split."""
     forest = Forest(100, max_features=1 / 3, random_state=0, n_jobs=1)
     return make_pipeline(CellEncoder(space), RankTarget(forest))
 
 
-def xgboost(space: str) -> Pipeline:
+def xgboost(space: str | Space) -> Pipeline:
     """Five times 200 trees of depth 4 on `path_counts` and `summary`, rows and columns drawn for each tree."""
     from xgboost import XGBRegressor
 
@@ -87,7 +89,7 @@ def xgboost(space: str) -> Pipeline:
     return make_pipeline(CellEncoder(space), RankTarget(Committee(member)))
 
 
-def lightgbm(space: str) -> Pipeline:
+def lightgbm(space: str | Space) -> Pipeline:
     """Five times 200 trees of at most 15 leaves on `path_counts` and `summary`."""
     from lightgbm import LGBMRegressor
 
@@ -121,6 +123,6 @@ class NaturalBoost(RegressorMixin, BaseEstimator):
         return (found.loc, found.scale) if return_std else found.loc
 
 
-def ngboost(space: str) -> Pipeline:
+def ngboost(space: str | Space) -> Pipeline:
     """NGBoost on `path_counts` and `summary`."""
     return make_pipeline(CellEncoder(space), RankTarget(NaturalBoost()))

@@ -3,10 +3,42 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Mapping, Sequence
-from typing import Any, Protocol
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Protocol
 
-from ..records import Cell, Outcome, Score, Trial
+from ..records import Cell, Cost, Outcome, Score, Trial
 from ..spaces import Space
+
+if TYPE_CHECKING:
+    from ..training import Arrays
+    from ..training import Protocol as TrainingProtocol
+
+
+@dataclass(frozen=True)
+class Images:
+    """The images that a strategy may look at, and how the benchmark trains on them.
+
+    Attributes:
+        arrays: training and validation images; the test part is empty.
+        protocol: of the benchmark's trainings.
+    """
+
+    arrays: Arrays
+    protocol: TrainingProtocol
+
+
+class Probing(Protocol):
+    """Zero-cost proxies whose scores a benchmark knows.
+
+    Attributes:
+        names: of the proxies.
+    """
+
+    names: tuple[str, ...]
+
+    def __call__(self, cell: Cell, name: str) -> tuple[float, Cost]:
+        """The score, nan where it is not defined, and what it costs to compute it."""
+        ...
 
 
 class Benchmark(Protocol):
@@ -17,6 +49,9 @@ class Benchmark(Protocol):
         resumable: whether more epochs of a trial continue its curve, so that only the difference is charged.
         identity: what one training answers for (charging rule 4); None where every cell is its own.
         descriptor: facts about the task that a strategy may see.
+
+    It may also have `search_space` (the cells that can be asked for, where that is not the whole space), `measures`,
+    `images` and `probing`, as in `nasbench.runs.Problem`.
     """
 
     space: Space

@@ -4,17 +4,26 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Hashable, Mapping, Sequence
-from functools import cached_property
-from typing import Any
+from dataclasses import replace
+from functools import cache, cached_property, partial
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from ..errors import NasbenchError
 from ..records import Cell, Cost, Outcome, Score, Status, Trial
-from ..tables import Curves, Table
+from ..spaces import Space
+from ..spaces.partial import PartialSpace
+from ..tables import PROXIES, Curves, Table
+from .base import Images
+
+if TYPE_CHECKING:
+    from ..training import Arrays, Protocol
 
 MISSING = Outcome(math.nan, Cost(0.0, 0.0, 0.0, 0.0), Status.MISSING)
 """The outcome of a trial for which there is no result."""
+MEASURES = ("parameters", "flops", "latency_seconds")
+"""What a table may know of a cell that takes no training."""
 BACKWARD_FACTOR = 3
 """Training FLOPs per example over forward FLOPs: one forward pass, and a backward pass of twice its size."""
 
@@ -65,6 +74,44 @@ class TabularBenchmark:
         """Index of the cell that stands for the class of `cell`; the cell's own where the table has no row for it."""
         row = self.table.row(cell)
         return int(self.table.cells[row]) if row >= 0 else self.space.index(cell)
+
+    @cached_property
+    def search_space(self) -> Space:
+        """The cells that have a training of full length here: the whole space, or a part of it."""
+        full = self._by_epochs[self.epochs[-1]]
+        there = np.append(full.valid.any(axis=1), False)[self.table.row_of_cell]  # row -1 is the False
+        return self.space if there.all() or not there.any() else PartialSpace(self.space, np.flatnonzero(there))
+
+    @cached_property
+    def measures(self) -> Mapping[str, Callable[[Cell], float]]:
+        """What the table knows of a cell besides trainings, by name."""
+        return {name: partial(self._measure, name) for name in MEASURES if name in self._truth.arrays}
+
+    def _measure(self, name: str, cell: Cell) -> float:
+        row = self.table.row(cell)
+        return self._mean(self._truth, name, self._truth.schedule)[row] if row >= 0 else math.nan
+
+    @property
+    def images(self) -> Callable[[], Images] | None:
+        """The images that the table's trainings saw, where it says which; reading them checks their hash."""
+        return self._images if {"protocol", "sha256"} <= set(self.descriptor) else None
+
+    @cache  # noqa: B019 - benchmarks are few and live as long as their process
+    def _images(self) -> Images:
+        from ..tasks import load_task
+        from ..training import Arrays, Protocol
+
+        facts = self.descriptor
+        task = load_task(self.task, None, facts["n_train"], facts["n_val"], facts["n_test"])
+        if task.digest != facts["sha256"]:
+            raise NasbenchError(f"the images of {self.task!r} here are not those that {self.table.name} was made from.")
+        return without_test(Arrays.of(task), Protocol(**facts["protocol"]))
+
+    @cached_property
+    def probing(self) -> TableProxies | None:
+        """The proxies whose scores the table has."""
+        names = tuple(name for name in PROXIES if f"proxy_{name}" in self._truth.arrays)
+        return TableProxies(self, names) if names else None
 
     @property
     def has_seconds(self) -> bool:
@@ -152,6 +199,37 @@ class TabularBenchmark:
     def best(self) -> Score:
         val_acc, test_acc = self._scores
         return Score(_maximum(val_acc), _maximum(test_acc))
+
+
+class TableProxies:
+    """Scores of zero-cost proxies as a table has them, with what they cost where they were computed.
+
+    The table's attribute `proxies` says for each how many images a score looks at and how many forward passes of them
+    it amounts to.
+    """
+
+    def __init__(self, benchmark: TabularBenchmark, names: tuple[str, ...]) -> None:
+        self.names = names
+        self._benchmark, self._truth = benchmark, benchmark._truth
+
+    def __call__(self, cell: Cell, name: str) -> tuple[float, Cost]:
+        table, facts = self._benchmark.table, self._truth.attributes
+        row = table.row(cell)
+        if row < 0:
+            return math.nan, Cost(0.0, 0.0, 0.0, 0.0)
+        score, seconds, flops = (
+            self._benchmark._mean(self._truth, array, self._truth.schedule)[row]
+            for array in (f"proxy_{name}", f"proxy_{name}_seconds", "flops")
+        )
+        images, passes = facts["proxies"][name]
+        epochs = images / facts["train_size"]
+        return score, Cost(seconds, epochs, passes * images * flops, epochs / self._benchmark.epochs[-1])
+
+
+def without_test(arrays: Arrays, protocol: Protocol) -> Images:
+    """What strategies may look at: everything but the test images."""
+    kept = replace(arrays, x_test=arrays.x_test[:0], y_test=arrays.y_test[:0])
+    return Images(kept, protocol)
 
 
 def _maximum(values: np.ndarray) -> float:

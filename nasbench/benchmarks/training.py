@@ -15,15 +15,23 @@ from typing import Any
 import numpy as np
 
 from ..errors import NasbenchError
-from ..networks import count_flops
+from ..networks import count_flops, count_parameters
 from ..records import Cell, Cost, Outcome, Score, Status, Trial
 from ..spaces import open_space
 from ..tasks import Task
 from ..training import Arrays, History, Protocol, task_protocol, train_many, train_safely, trainer_name
 from ..training.population import STORAGES
 from ..training.shards import Key, Setting, Shards, is_whole, trained_epochs
-from ..training.tabulate import STATUS_CODES, cumulative_seconds, percent, setting_skeleton, task_attributes
-from .tabular import BACKWARD_FACTOR, MISSING
+from ..training.tabulate import (
+    STATUS_CODES,
+    cumulative_seconds,
+    measure_latency,
+    percent,
+    setting_skeleton,
+    task_attributes,
+)
+from .base import Images
+from .tabular import BACKWARD_FACTOR, MISSING, without_test
 
 KEEP_EVERY, KEEP_SECONDS = 100, 60.0
 """Trainings, or seconds, after which what was trained is written to the folder of shards."""
@@ -81,6 +89,7 @@ class TrainingBenchmark:
         self._keep = keep
         self._trained: dict[Key, History] = {} if keep is None else keep.read()
         self._unkept: dict[Key, History] = {}
+        self._latencies: dict[int, float] = {}
         self._kept_at = time.monotonic()
 
     def _representative(self, cell: Cell) -> int:
@@ -140,6 +149,27 @@ class TrainingBenchmark:
         self._unkept[key] = history
         if len(self._unkept) >= KEEP_EVERY or time.monotonic() - self._kept_at >= KEEP_SECONDS:
             self.flush()
+
+    @property
+    def measures(self) -> Mapping[str, Callable[[Cell], float]]:
+        """What is known of a cell without training: parameters and FLOPs are counted, a forward pass is timed once."""
+        return {"parameters": self._parameters, "flops": self._flops, "latency_seconds": self._latency}
+
+    def _parameters(self, cell: Cell) -> float:
+        return float(count_parameters(self.space.cell(self._representative(cell)), self._skeleton, pruned=True))
+
+    def _flops(self, cell: Cell) -> float:
+        return float(count_flops(self.space.cell(self._representative(cell)), self._skeleton))
+
+    def _latency(self, cell: Cell) -> float:
+        first = self._representative(cell)
+        if first not in self._latencies:
+            self._latencies[first] = measure_latency(self.space.cell(first), self._skeleton)
+        return self._latencies[first]
+
+    def images(self) -> Images:
+        """Training and validation images and the protocol."""
+        return without_test(self._arrays, self.protocol)
 
     def flush(self) -> None:
         """Write what was trained to the folder that keeps it; NasbenchError if it cannot be written."""

@@ -10,6 +10,7 @@ import importlib.metadata
 import importlib.util
 import inspect
 import json
+import logging
 import os
 import platform
 import shlex
@@ -22,9 +23,9 @@ from typing import Any
 from ..benchmarks import Benchmark
 from ..errors import NasbenchError, first_line, unknown
 from ..tables import Table, open_table
-from .budget import Budget
+from .budget import Budget, Ledger
 from .results import Results
-from .run import check_budget, run
+from .run import check_budget, generator, make_problem, run
 from .sources import Source, TableSource, TrainingSource
 from .store import (
     COLUMNS,
@@ -41,6 +42,7 @@ from .store import (
 from .strategy import Factory
 from .suite import Suite
 
+_log = logging.getLogger(__name__)
 CHUNK = 20
 """Runs that a worker process does in one go."""
 
@@ -80,7 +82,10 @@ def compare(
         source.check(suite)
     chosen = _choose(suite.strategies, strategies)
     for task in suite.tasks:
-        check_budget(source.benchmark(suite, task), Budget.parse(suite.budget))
+        benchmark, budget = source.benchmark(suite, task), Budget.parse(suite.budget)
+        check_budget(benchmark, budget)
+        for name, factory in chosen.items():
+            _try_to_build(name, factory, benchmark, budget)
     folder = Path(out)
     manifest = _claim(folder, suite, source, chosen)
     suite = Suite.from_fields(manifest["suite"])
@@ -109,6 +114,18 @@ def _choose(names: Iterable[str], strategies: Mapping[str, Factory]) -> dict[str
             raise unknown("strategy", name, strategies)
         chosen[name] = strategies[name]
     return chosen
+
+
+def _try_to_build(name: str, factory: Factory, benchmark: Benchmark, budget: Budget) -> None:
+    """NasbenchError where a strategy says that it cannot search this benchmark; other errors are left to its runs."""
+    try:
+        factory(make_problem(benchmark, budget, Ledger(budget)), generator(0, benchmark.task, name))
+    except NasbenchError as error:
+        raise NasbenchError(f"strategy {name!r} cannot search {benchmark.task!r}: {error}") from None
+    except ModuleNotFoundError:
+        raise
+    except (Exception, SystemExit) as error:
+        _log.debug("strategy %r cannot be built on %s: %s", name, benchmark.task, first_line(error))
 
 
 def describe(factory: Factory) -> dict[str, Any]:
@@ -152,7 +169,7 @@ def _claim(folder: Path, suite: Suite, source: Source, chosen: Mapping[str, Fact
             manifest["suite"][name] = list(dict.fromkeys([*old["suite"][name], *manifest["suite"][name]]))
         manifest["suite"]["seeds"] = max(old["suite"]["seeds"], suite.seeds)
         manifest["strategies"] = {**old["strategies"], **manifest["strategies"]}
-        for name in ("noise", "trainings"):
+        for name in ("noise", "share", "trainings"):
             if name in manifest["table"]:
                 manifest["table"][name] = {**old["table"].get(name, {}), **manifest["table"][name]}
     elif folder.exists() and any(folder.iterdir()):

@@ -32,6 +32,11 @@ class Results:
     def __repr__(self) -> str:
         return f"Results({str(self.folder)!r}, {len(self.documents)} runs)"
 
+    @property
+    def shares(self) -> dict[str, float]:
+        """Task -> the share of the space's cells that the table has results for; {} where nothing is looked up."""
+        return dict(self.manifest["table"].get("share", {}))
+
     @functools.cached_property
     def documents(self) -> list[dict[str, Any]]:
         """Every finished run as it was written, ordered by task, strategy and seed."""

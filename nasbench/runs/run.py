@@ -30,6 +30,10 @@ STALL = 1000
 """A run that asks this many known trials in a row ends as `stalled` (charging rule 3)."""
 
 
+class BudgetSpent(NasbenchError):
+    """A strategy's own work no longer fits into the budget: raised by `Problem.charge`, and ends the run."""
+
+
 class Step(NamedTuple):
     """One finished training."""
 
@@ -124,12 +128,30 @@ def run(
         raise unknown("way to observe", observe, OBSERVE)
     if workers < 1:
         raise NasbenchError(f"a run needs at least one worker, not {workers}.")
-    problem = Problem(
-        benchmark.space, benchmark.epochs, budget, benchmark.resumable, benchmark.task, benchmark.descriptor
-    )
-    strategy = factory(problem, generator(seed, benchmark.task, name))
+    started = Run(budget)
+    strategy = factory(make_problem(benchmark, budget, started.ledger), generator(seed, benchmark.task, name))
     draw = _seed_of_cell(benchmark, seed) if observe == "seed" else None
-    return _Runner(strategy, benchmark, Run(budget), draw).loop(workers, charge_overhead)
+    return _Runner(strategy, benchmark, started, draw).loop(workers, charge_overhead)
+
+
+def make_problem(benchmark: Benchmark, budget: Budget, ledger: Ledger) -> Problem:
+    """What a strategy is told; its own expenses go into the ledger."""
+
+    def charge(kind: Kind, cost: Cost) -> None:
+        if kind is Kind.TRAINING:
+            raise NasbenchError("trainings are charged by the runner; a strategy charges its own work only.")
+        if not ledger.fits(cost):
+            raise BudgetSpent("a strategy's own work no longer fits into the budget; it is to be charged in `ask`.")
+        ledger.charge(kind, cost)
+
+    def spent() -> float:
+        return ledger.spent / budget.amount if budget.amount else 1.0
+
+    return Problem(
+        getattr(benchmark, "search_space", benchmark.space), benchmark.epochs, budget, benchmark.resumable,
+        benchmark.task, benchmark.descriptor, benchmark.identity, getattr(benchmark, "measures", {}),
+        getattr(benchmark, "images", None), getattr(benchmark, "probing", None), charge, spent,
+    )  # fmt: skip
 
 
 def _seed_of_cell(benchmark: Benchmark, seed: int) -> Callable[[Cell], int | None]:
@@ -167,16 +189,26 @@ class _Runner:
         run, ledger, known, flying, landing = self.run, self.run.ledger, self.known, self.flying, self.landing
         ask, tell, evaluate = self.strategy.ask, self.strategy.tell, self.benchmark.evaluate
         resumable, simple, timer = self.benchmark.resumable, self.simple, time.perf_counter
-        currency = run.budget.column
+        currency, entries = run.budget.column, ledger.entries
         unit = 0 if getattr(self.benchmark, "has_seconds", True) else 1
         clock = thinking = charged = 0.0
         order = in_a_row = 0
         asking = ledger.affordable
         while True:
             if asking and len(flying) < workers:
-                began = timer()
-                trial = ask()
+                began, entered = timer(), len(entries)
+                try:
+                    trial = ask()
+                except BudgetSpent:
+                    trial = None
+                    asking = False
                 thinking += timer() - began
+                if len(entries) > entered:  # the strategy's own work on the training device is no overhead
+                    own = [entry.cost for entry in entries[entered:]]
+                    clock += sum(cost[unit] for cost in own if not isnan(cost[unit]))
+                    thinking -= min(timer() - began, sum(cost.seconds for cost in own if not isnan(cost.seconds)))
+                if not asking:
+                    continue
                 if charge_overhead:
                     ledger.charge(Kind.OVERHEAD, Cost(thinking - charged, 0.0, 0.0, 0.0))
                     clock, charged = clock + thinking - charged, thinking

@@ -63,7 +63,13 @@ class TableSource:
             "rows": table.rows,
             "attributes": table.attributes,
             "noise": {task: self._noise(suite, task) for task in suite.tasks},
+            "share": {task: self.share(suite, task) for task in suite.tasks},
         }
+
+    def share(self, suite: Suite, task: str) -> float:
+        """The share of the space's cells that have a result, from which strategies then draw."""
+        benchmark = self.benchmark(suite, task)
+        return len(benchmark.search_space) / len(benchmark.space)
 
     def _noise(self, suite: Suite, task: str) -> dict[str, Any]:
         curves = self.table.curves(task, suite.score_schedule or None)

@@ -2,26 +2,47 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
-from ..records import Outcome, Trial
+from ..errors import NasbenchError
+from ..records import Cell, Cost, Outcome, Trial
 from ..spaces import Space
-from .budget import Budget
+from .budget import Budget, Kind
+
+if TYPE_CHECKING:
+    from ..benchmarks.base import Images, Probing
+
+
+def _uncharged(kind: Kind, cost: Cost) -> None:
+    """Where a strategy is driven by hand, nobody keeps accounts."""
 
 
 @dataclass(frozen=True)
 class Problem:
     """All that a strategy is told of its task: no accuracies, and no way to any.
 
+    A strategy that needs more than trainings says so with `require` when it is built; a comparison builds every
+    strategy once before it starts, so that nothing is spent on one that cannot end well.
+
     Attributes:
+        space: the cells that can be asked for.
         epochs: fidelities on offer, ascending; the last is full training.
         budget: what the run may spend, as a user would know it.
         resumable: whether more epochs of a trial cost only the difference.
         descriptor: facts about the task, e.g. its number of classes.
+        identity: what one training of a cell answers for (charging rule 4); None where every cell is its own.
+        measures: what is known of a cell without training it, e.g. `parameters`, `flops`, `latency_seconds`, by name;
+            asking costs nothing.
+        images: the task's training and validation images and its protocol, read when called; None where there are
+            none. What is done with them is work on the training device, and to be charged.
+        probing: zero-cost proxies' scores with what they cost, where a table has them.
+        charge: enter an expense of one's own into the ledger before doing it, or, where it has to be measured, right
+            after. One that does not fit into what is left ends the run (charging rule 7).
+        spent: the share of the budget that is used up, trainings in flight included.
     """
 
     space: Space
@@ -30,11 +51,36 @@ class Problem:
     resumable: bool = False
     task: str = ""
     descriptor: Mapping[str, Any] = field(default_factory=dict)
+    identity: Callable[[Cell], Hashable] | None = None
+    measures: Mapping[str, Callable[[Cell], float]] = field(default_factory=dict)
+    images: Callable[[], Images] | None = None
+    probing: Probing | None = None
+    charge: Callable[[Kind, Cost], None] = _uncharged
+    spent: Callable[[], float] = float
 
     @property
     def full(self) -> int:
         """Epochs of full training."""
         return self.epochs[-1]
+
+    def require(self, what: str, strategy: str) -> None:
+        """NasbenchError where the benchmark lacks what a strategy needs: `curves`, `images`, or a measure's name."""
+        task = repr(self.task)
+        if what == "curves" and len(self.epochs) < 2:
+            raise NasbenchError(
+                f"{strategy} needs learning curves, and {task} has results after {self.full} epochs only; "
+                "take a table with every epoch, such as digits."
+            )
+        if what == "images" and self.images is None:
+            raise NasbenchError(
+                f"{strategy} needs the images of {task}, and this benchmark has none; take a table made by "
+                "`nasbench train`, with $NASBENCH_DATA pointing at its data set, or mode 'train'."
+            )
+        if what not in ("curves", "images") and what not in self.measures:
+            known = ", ".join(self.measures) or "nothing"
+            raise NasbenchError(
+                f"{strategy} needs the {what} of cells as a second objective, and {task} has {known} of that kind."
+            )
 
 
 class Strategy(Protocol):

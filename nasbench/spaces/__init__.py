@@ -27,9 +27,13 @@ SPACES: dict[str, Callable[[], Space]] = {
 }
 
 
+def open_space(name: str | Space) -> Space:
+    """The space called `name`, built once per process, or the one that is given; NasbenchError if there is none."""
+    return name if isinstance(name, Space) else _opened(name)
+
+
 @functools.cache
-def open_space(name: str) -> Space:
-    """The space called `name`, built once per process; NasbenchError if there is none."""
+def _opened(name: str) -> Space:
     if name not in SPACES:
         raise unknown("space", name, SPACES)
     return SPACES[name]()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import abc
-from collections.abc import Hashable, Sequence
+from collections.abc import Collection, Hashable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -13,6 +13,9 @@ from ..records import Cell
 if TYPE_CHECKING:
     import networkx as nx
     from matplotlib.axes import Axes
+
+DRAWS = 200
+"""Draws for a cell that is not taken, before the cells that are left are listed."""
 
 
 class Space(abc.ABC):
@@ -29,6 +32,20 @@ class Space(abc.ABC):
 
     @abc.abstractmethod
     def __len__(self) -> int: ...
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Space:
+        """Itself: spaces do not change, and estimators that hold one are cloned by deep copies."""
+        return self
+
+    @property
+    @abc.abstractmethod
+    def cells(self) -> np.ndarray:
+        """Decisions [len, len(choices)] of every cell in index order, as `to_choices` gives them, read-only."""
+
+    @property
+    def whole(self) -> Space:
+        """The space that this one is a part of: itself, unless it is a part."""
+        return self
 
     @abc.abstractmethod
     def cell(self, index: int) -> Any:
@@ -88,6 +105,17 @@ class Space(abc.ABC):
             return self.cell(int(rng.random() * len(self)))
         representatives = self.representatives(rule)
         return self.cell(int(representatives[int(rng.random() * len(representatives))]))
+
+    def sample_except(self, taken: Collection[Cell], rng: np.random.Generator) -> Cell | None:
+        """A cell drawn uniformly from those not in `taken`, a set of cells; None if every cell is in it."""
+        if len(taken) >= len(self):
+            return None
+        for _ in range(DRAWS):
+            cell = self.sample(rng)
+            if cell not in taken:
+                return cell
+        left = [cell for cell in map(self.cell, range(len(self))) if cell not in taken]
+        return left[int(rng.random() * len(left))] if left else None
 
     @abc.abstractmethod
     def classes(self, rule: str = "exact") -> np.ndarray:

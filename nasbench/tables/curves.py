@@ -25,6 +25,14 @@ METRICS: dict[str, str] = {
     "trainer": "who trained it: its place, from 0, in the list of the attribute `trainer`",
 }
 """Every array a table may hold, with its unit. Axes are [row], [row, seed] or [row, seed, epoch]."""
+PROXIES = (
+    "l2_norm", "plain", "grad_norm", "snip", "grasp", "fisher", "synflow", "jacob_cov", "nwot", "epe_nas", "zen",
+    "zico",
+)  # fmt: skip
+"""Zero-cost proxies that a table may hold scores of; parameters and flops, which are proxies too, are there anyway."""
+for _proxy in PROXIES:
+    METRICS[f"proxy_{_proxy}"] = f"score of the zero-cost proxy {_proxy}, nan where it is not defined"
+    METRICS[f"proxy_{_proxy}_seconds"] = f"seconds that computing {_proxy} took"
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -90,7 +98,8 @@ class Curves:
             known = array[~np.isnan(array)] if np.issubdtype(array.dtype, np.floating) else array
             low, high = (known.min(), known.max()) if known.size else (0, 0)
             most = 100 + 1e-3 if name.endswith("_acc") else np.finfo(np.float64).max
-            if not (np.isfinite([low, high]).all() and low >= 0 and high <= most):
+            scores = name.startswith("proxy_") and not name.endswith("_seconds")  # these may be negative
+            if not (np.isfinite([low, high]).all() and (low >= 0 or scores) and high <= most):
                 raise NasbenchError(
                     f"{name!r} of {self.task!r} has impossible values, from {low} to {high}; it is {METRICS[name]}."
                 )

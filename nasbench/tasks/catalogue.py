@@ -27,7 +27,7 @@ from .files import (
     read_idx,
     read_npz,
 )
-from .superclasses import SUPERCLASSES
+from .subsets import SUPERCLASSES, TINY_TENS
 from .task import Source, Task, split
 
 Folder = str | Path | None
@@ -189,12 +189,13 @@ def _read_16(name: str, url: str, md5: str, folder: Folder, fetch_missing: bool)
     return read_cifar(path, 100 if "100" in name else 10, md5)
 
 
-def _read_superclass(members: tuple[str, ...], folder: Folder, fetch_missing: bool) -> Source:
-    whole = task_entry("cifar100").read(folder, fetch_missing)
+def _read_classes(parent: str, members: tuple[str, ...], folder: Folder, fetch_missing: bool) -> Source:
+    """The images of some classes of another task, labelled in the order of `members`."""
+    whole = task_entry(parent).read(folder, fetch_missing)
     missing = [name for name in members if name not in whole.classes]
     if missing or whole.x_test is None or whole.y_test is None:
         raise NasbenchError(
-            f"This file of CIFAR-100 has no class {', '.join(missing)}: it is not the published data set."
+            f"This file of {parent} has no class {', '.join(missing)}: it is not the published data set."
         )
     codes = [whole.classes.index(name) for name in members]
     relabel = np.full(len(whole.classes), 255, np.uint8)
@@ -221,6 +222,8 @@ _FASHION = (
     "Bag",
     "Ankle boot",
 )
+_IMAGENET_TERMS = "ImageNet's terms: non-commercial research"
+_TINY_IMAGENET = "Y. Le and X. Yang, Tiny ImageNet, Stanford CS 231N, 2015"
 _KRIZHEVSKY = "A. Krizhevsky, Learning multiple layers of features from tiny images, 2009"
 
 register(
@@ -249,7 +252,7 @@ register(
          "x_test": "9fb629c4189551a2d022fa330f9573f3", "y_test": "ec29112dd5afa0611ce80d1b7f02629c"},
         "",
     ),
-    (5000, 2500, 2500), "CC BY-SA 3.0", "Y. LeCun, C. Cortes and C. Burges, The MNIST database, 1998",
+    (8000, 4000, 4000), "CC BY-SA 3.0", "Y. LeCun, C. Cortes and C. Burges, The MNIST database, 1998",
     "Handwritten digits, grey, 28 x 28 averaged 2 x 2 to 14 x 14 and padded with zeros to 16 x 16.",
 )  # fmt: skip
 for _name, _md5, _n in (
@@ -258,17 +261,23 @@ for _name, _md5, _n in (
 ):
     register(
         _name, partial(_read_16, _name, f"https://www.cs.toronto.edu/~kriz/cifar-{_n}-python.tar.gz", _md5),
-        (5000, 2500, 2500) if _n == 10 else (10000, 2500, 2500), "none stated; free for research",
+        (8000, 4000, 4000) if _n == 10 else (12000, 4000, 4000), "none stated; free for research",
         _KRIZHEVSKY, f"Photographs of {_n} kinds, colour, 32 x 32 averaged 2 x 2 to 16 x 16.",
     )  # fmt: skip
 register(
-    "tinyimagenet100", partial(_read_16, "tinyimagenet100", "", ""), (10000, 2500, 2500),
-    "ImageNet's terms: non-commercial research", "Y. Le and X. Yang, Tiny ImageNet, Stanford CS 231N, 2015",
-    "The first 100 classes of Tiny ImageNet, colour, averaged to 16 x 16.",
+    "tinyimagenet100", partial(_read_16, "tinyimagenet100", "", ""), (12000, 4000, 4000),
+    _IMAGENET_TERMS, _TINY_IMAGENET,
+    "The first 100 classes of Tiny ImageNet (in the order of their WordNet numbers), colour, averaged to 16 x 16.",
 )  # fmt: skip
 for _superclass, _members in SUPERCLASSES.items():
     register(
-        f"cifar100_{_superclass}", partial(_read_superclass, _members), (2000, 500, 500),
+        f"cifar100_{_superclass}", partial(_read_classes, "cifar100", _members), (1500, 1000, 500),
         "none stated; free for research", _KRIZHEVSKY,
         f"CIFAR-100's superclass '{_superclass.replace('_', ' ')}': {', '.join(_members)}; colour, 16 x 16.",
+    )  # fmt: skip
+for _ten, _members in TINY_TENS.items():
+    register(
+        f"tinyimagenet100_{_ten}", partial(_read_classes, "tinyimagenet100", _members), (3500, 1500, 500),
+        _IMAGENET_TERMS, _TINY_IMAGENET,
+        f"The classes {_members[0]} to {_members[-1]} of tinyimagenet100, ten of them; colour, 16 x 16.",
     )  # fmt: skip

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from ..errors import NasbenchError, unknown
 from ..networks.graph import REDUCTIONS, Skeleton, check_cell, prune
+from ..tasks.subsets import SUPERCLASSES, TINY_TENS
 
 AUGMENTATIONS = ("none", "flip", "flip+crop")
 
@@ -112,7 +113,16 @@ class Protocol:
         return cls(**values)
 
 
-PROTOCOLS = {"digits": Protocol(epochs=12), "fashion_mnist": Protocol(channels=4, epochs=5)}
+PROTOCOLS = {
+    "digits": Protocol(epochs=12),
+    **dict.fromkeys(
+        ("cifar10", "cifar100", "tinyimagenet100", "fashion_mnist", "mnist"), Protocol(channels=4, epochs=5)
+    ),
+    **dict.fromkeys(
+        [*(f"cifar100_{name}" for name in SUPERCLASSES), *(f"tinyimagenet100_{number}" for number in TINY_TENS)],
+        Protocol(channels=4, epochs=10, batch_size=32),
+    ),
+}
 """The protocol of a task where none is given; that of other tasks is `Protocol()`."""
 
 

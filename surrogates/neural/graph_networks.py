@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from nasbench.spaces import open_space
+from nasbench.spaces import Space, open_space
 
 from ..encoder import check_cells
 from .cells import live_graphs
@@ -33,7 +33,7 @@ class GraphRegressor(NeuralRegressor):
 
     def __init__(
         self,
-        space: str = "nasbench201",
+        space: str | Space = "nasbench201",
         members: int = 5,
         layers: int = 2,
         width: int = 64,
@@ -91,7 +91,7 @@ class GCNRegressor(GraphRegressor):
 
     def __init__(
         self,
-        space: str = "nasbench201",
+        space: str | Space = "nasbench201",
         members: int = 5,
         layers: int = 3,
         width: int = 64,
@@ -167,11 +167,11 @@ class GINRegressor(GraphRegressor):
         return self._read_out(weights, torch.cat(pooled, dim=-1), *context)
 
 
-def gcn(space: str) -> GCNRegressor:
+def gcn(space: str | Space) -> GCNRegressor:
     """`GCNRegressor` with the encoding `summary` as context."""
     return GCNRegressor(space, context="summary")
 
 
-def gin(space: str) -> GINRegressor:
+def gin(space: str | Space) -> GINRegressor:
     """`GINRegressor` with the encoding `summary` as context."""
     return GINRegressor(space, context="summary")

@@ -16,6 +16,7 @@ from sklearn.utils.validation import validate_data
 from torch import Tensor
 
 from nasbench.errors import NasbenchError
+from nasbench.spaces import Space
 
 from ..encoder import CellEncoder
 from .ensemble import Loss, NeuralRegressor, Scaling, Weights, apply, dense
@@ -126,11 +127,11 @@ class BananasEnsemble(MLP):
         return percentage_error
 
 
-def mlp(space: str) -> Pipeline:
+def mlp(space: str | Space) -> Pipeline:
     """`MLP` on the encodings `path_counts` and `summary`."""
     return make_pipeline(CellEncoder(space), MLP())
 
 
-def bananas(space: str) -> Pipeline:
+def bananas(space: str | Space) -> Pipeline:
     """`BananasEnsemble` on the encoding `path`, as in the paper; `summary` serves it far better."""
     return make_pipeline(CellEncoder(space, ("path",)), BananasEnsemble())

@@ -14,6 +14,8 @@ import torch
 from sklearn.isotonic import IsotonicRegression
 from torch import Tensor
 
+from nasbench.spaces import Space
+
 from ..targets import Targets
 from .ensemble import Loss, Weights
 from .graph_networks import GCNRegressor
@@ -32,7 +34,7 @@ class PairwiseRanker(GCNRegressor):
 
     def __init__(
         self,
-        space: str = "nasbench201",
+        space: str | Space = "nasbench201",
         members: int = 5,
         layers: int = 3,
         width: int = 64,
@@ -89,6 +91,6 @@ def _calibrated(scores: np.ndarray, y: np.ndarray) -> Targets:
     return Targets(values, np.bincount(step, scores) / np.bincount(step))
 
 
-def pairwise(space: str) -> PairwiseRanker:
+def pairwise(space: str | Space) -> PairwiseRanker:
     """`PairwiseRanker` with the encoding `summary` as context."""
     return PairwiseRanker(space, context="summary")

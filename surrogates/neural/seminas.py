@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from nasbench.errors import NasbenchError
-from nasbench.spaces import open_space
+from nasbench.spaces import Space, open_space
 
 from ..encoder import check_cells
 from .cells import live_decisions
@@ -41,7 +41,7 @@ class SemiNAS(NeuralRegressor):
 
     def __init__(
         self,
-        space: str = "nasbench201",
+        space: str | Space = "nasbench201",
         members: int = 5,
         unlabelled: int = 1000,
         reconstruction: float = 0.1,
@@ -131,6 +131,6 @@ class SemiNAS(NeuralRegressor):
         return joint_error
 
 
-def seminas(space: str) -> SemiNAS:
+def seminas(space: str | Space) -> SemiNAS:
     """`SemiNAS` with its defaults."""
     return SemiNAS(space)

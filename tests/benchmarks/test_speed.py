@@ -48,7 +48,10 @@ def test_memory_of_reading_everything(benchmark):
     benchmark.extra_info["peak_mb"] = benchmark.pedantic(read, rounds=3) / 1e6
 
 
-@pytest.mark.parametrize("name", list(strategies.CATALOGUE))
+SIMPLE = ("random search", "random", "local search", "evolution", "reinforcement learning", "hybrid")
+
+
+@pytest.mark.parametrize("name", [n for n, entry in strategies.CATALOGUE.items() if entry.family in SIMPLE])
 def test_evaluations_per_second(benchmark, name):
     """Whole runner with ledger, one core. Wanted: 60,000 for random, local search and evolution."""
     bench = TabularBenchmark(open_table("nasbench201"), "cifar10")

@@ -9,7 +9,7 @@ import pytest
 
 from nasbench.benchmarks import TabularBenchmark
 from nasbench.errors import NasbenchError
-from nasbench.records import Outcome, Status, Trial
+from nasbench.records import Cost, Outcome, Status, Trial
 from nasbench.runs import Budget, Kind, run
 from nasbench.spaces import CellSpace
 from nasbench.tables import Curves, Table
@@ -129,9 +129,60 @@ def test_7_a_trial_of_unknown_cost_is_not_started():
     assert script.told[0][1].status is Status.MISSING
 
 
+class Worker(Script):
+    """Spends `costs` on work of its own, one before each of its trials."""
+
+    def __init__(self, costs, *trials):
+        super().__init__(*trials)
+        self.costs = list(costs)
+
+    def ask(self):
+        if self.costs:
+            self.problem.charge(Kind.PROXY, self.costs.pop(0))
+        return super().ask()
+
+
+def test_8_own_work_is_charged_with_its_kind_and_takes_time(toy):
+    result = run(Worker([Cost(4.0, 0.5, 7.0, 0.25)], Trial(A, 3), Trial(B, 3)), toy, Budget(10, "evals"))
+    assert [entry.kind for entry in result.ledger.entries] == [Kind.PROXY, Kind.TRAINING, Kind.TRAINING]
+    assert result.ledger.total(Kind.PROXY) == Cost(4.0, 0.5, 7.0, 0.25)
+    assert [step.spent for step in result.steps] == [1.25, 2.25]
+    assert [step.clock for step in result.steps] == [34.0, 64.0]
+
+
+def test_8_own_work_that_does_not_fit_ends_the_run(toy):
+    work = [Cost(0.0, 0.0, 0.0, 0.5), Cost(0.0, 0.0, 0.0, 3.0)]
+    script = Worker(work, Trial(A, 3), Trial(B, 3))
+    result = run(script, toy, Budget(2, "evals"))
+    assert (len(result.steps), result.ledger.spent, result.status) == (1, 1.5, "budget")
+
+
+def test_8_a_strategy_cannot_pass_its_work_off_as_training(toy):
+    script = Script()
+    run(script, toy, Budget(2, "evals"))
+    with pytest.raises(NasbenchError, match="trainings are charged by the runner"):
+        script.problem.charge(Kind.TRAINING, Cost(0.0, 0.0, 0.0, 0.0))
+
+
+def test_a_strategy_sees_how_much_is_spent(toy):
+    script = Script(Trial(A, 3))
+    run(script, toy, Budget(4, "evals"))
+    assert script.problem.spent() == 0.25
+
+
+def test_strategies_draw_from_the_cells_that_have_results(tiny_table):
+    kept = np.arange(0, 64, 7)
+    arrays = {"val_acc": kept.astype(float)}
+    table = Table.from_arrays(tiny_table.space, [Curves("toy", (3,), arrays)], cells=kept)
+    result = run(RandomSearch, TabularBenchmark(table, "toy"), Budget(50, "evals"))
+    assert len(result.steps) == len(kept)
+    assert result.missing == 0
+
+
 def test_a_run_without_results_says_so(tiny_table):
     table = Table.from_arrays(tiny_table.space, [Curves("toy", (3,), {"val_acc": np.ones(1)})], cells=np.array([0]))
-    result = run(RandomSearch, TabularBenchmark(table, "toy"), Budget(10, "evals"))
+    script = Script(*[Trial(tiny_table.space.cell(1), 3)] * 1000)
+    result = run(script, TabularBenchmark(table, "toy"), Budget(10, "evals"))
     assert result.status == "missing"
     assert result.missing >= 900
 

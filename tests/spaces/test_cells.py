@@ -175,3 +175,13 @@ def test_cells_outside_the_space_are_refused(cell):
         SPACE.index(cell)
     with pytest.raises(NasbenchError, match="there is no cell"):
         SPACE.cell(15_625)
+
+
+def test_drawing_except_what_is_taken_is_uniform_over_the_rest():
+    space, rng = CellSpace("tiny", ("none", "skip_connect")), np.random.default_rng(0)
+    left = {space.cell(0), space.cell(9)}
+    taken = {space.cell(i) for i in range(64)} - left
+    drawn = [space.sample_except(taken, rng) for _ in range(200)]
+    assert set(drawn) == left
+    assert 60 < drawn.count(space.cell(9)) < 140
+    assert space.sample_except(taken | left, rng) is None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 import pickle
 
@@ -15,17 +16,39 @@ from nasbench.spaces import CellSpace
 from nasbench.tables import Curves, Table
 from strategies import CATALOGUE
 
-pytestmark = pytest.mark.parametrize("name", list(CATALOGUE))
+ELSEWHERE = {
+    name: "needs images, which a toy has not: tests/strategies/test_one_shot.py, test_proxy_strategies.py"
+    for name, entry in CATALOGUE.items()
+    if entry.family == "one-shot" or entry.settings.get("proxy", "params") != "params"
+}
+QUICK = {
+    name: dataclasses.replace(entry, settings={**entry.settings, "predictor": "ridge"})
+    for name, entry in CATALOGUE.items()
+    if name in ("bananas", "npenas", "npenas-paper", "brp_nas")
+}
+"""The same strategies with a predictor that fits in milliseconds; their own are in test_golden.py."""
+STRATEGIES = {**CATALOGUE, **QUICK}
+MODELS = ("Bayesian optimisation", "predictor", "multi-objective")
+pytestmark = pytest.mark.parametrize(
+    "name",
+    [pytest.param(n, marks=pytest.mark.skip(ELSEWHERE[n])) if n in ELSEWHERE else n for n in CATALOGUE],
+)
+
+SHORT = {name for name, entry in CATALOGUE.items() if entry.family == "multi-fidelity"}
+"""Strategies that also ask for trainings shorter than full ones."""
 
 
 def table(space: CellSpace, failing: float = 0.0) -> Table:
-    """Accuracies that depend on the cell smoothly; a share of the trainings diverged."""
-    weights = np.arange(1, 7)
+    """Accuracies that depend on the cell smoothly, curves that cross a little; a share of the trainings diverged."""
+    weights, epochs = np.arange(1, 7), np.arange(1, 11)
     accuracy = 50 + (space.cells * weights).sum(axis=1) / 2.0
+    early = np.random.default_rng(2).random(len(space)) * 4
+    curves = accuracy[:, None] - (30 + early)[:, None] * (1 - epochs / 10)
     diverged = np.random.default_rng(0).random(len(space)) < failing
-    arrays = {"val_acc": np.where(diverged, np.nan, accuracy), "status": diverged.astype(np.int8)}
+    arrays = {"val_acc": np.where(diverged[:, None], np.nan, curves)[:, None], "status": diverged.astype(np.int8)}
+    arrays["parameters"], arrays["latency_seconds"] = 1 + space.cells.sum(axis=1), 0.1 + (space.cells % 3).sum(axis=1)
     arrays["train_seconds"] = np.random.default_rng(1).random(len(space)) + 0.5
-    return Table.from_arrays(space, [Curves("toy", (10,), arrays)])
+    return Table.from_arrays(space, [Curves("toy", tuple(epochs), arrays)])
 
 
 @pytest.fixture
@@ -34,49 +57,57 @@ def smooth() -> TabularBenchmark:
 
 
 def test_uses_the_budget_and_not_more(name, smooth):
-    result = run(CATALOGUE[name], smooth, Budget(60, "evals"), 0, name)
-    assert result.ledger.spent == 60
-    assert len({step.trial for step in result.steps}) == len(result.steps) == 60
+    result = run(STRATEGIES[name], smooth, Budget(60, "evals"), 0, name)
+    assert 59 < result.ledger.spent <= 60 * (1 + 1e-9)
+    assert len({step.trial for step in result.steps}) == len(result.steps)
+    if name not in SHORT:
+        assert len(result.steps) == result.ledger.spent == 60
+
+
+def test_trains_in_full(name, smooth):
+    result = run(STRATEGIES[name], smooth, Budget(30, "evals"), 0, name)
+    assert result.incumbents[-1].cell in {s.trial.cell for s in result.steps if s.trial.epochs == 10}
 
 
 @pytest.mark.parametrize("amount", [0, 1])
 def test_lives_with_no_and_with_one_evaluation(name, smooth, amount):
-    result = run(CATALOGUE[name], smooth, Budget(amount, "evals"), 0, name)
-    assert len(result.steps) == amount
+    result = run(STRATEGIES[name], smooth, Budget(amount, "evals"), 0, name)
+    assert result.ledger.spent <= amount
+    assert len(result.steps) == amount or name in SHORT
 
 
 def test_same_seed_same_trace_other_seed_other_trace(name, smooth):
-    first, again, other = (run(CATALOGUE[name], smooth, Budget(50, "evals"), s, name) for s in (1, 1, 2))
+    first, again, other = (run(STRATEGIES[name], smooth, Budget(50, "evals"), s, name) for s in (1, 1, 2))
     assert first.steps == again.steps
     assert first.steps != other.steps
 
 
 def test_does_not_touch_global_random_state(name, smooth):
     before = pickle.dumps(np.random.get_state())  # noqa: NPY002
-    run(CATALOGUE[name], smooth, Budget(30, "evals"), 0, name)
+    run(STRATEGIES[name], smooth, Budget(30, "evals"), 0, name)
     assert pickle.dumps(np.random.get_state()) == before  # noqa: NPY002
 
 
 @pytest.mark.parametrize("failing", [0.4, 1.0])
 def test_goes_on_when_trainings_fail(name, failing):
     space = CellSpace("smooth", ("none", "skip_connect", "nor_conv_1x1"))
-    result = run(CATALOGUE[name], TabularBenchmark(table(space, failing), "toy"), Budget(80, "evals"), 0, name)
-    assert len(result.steps) == 80
+    result = run(STRATEGIES[name], TabularBenchmark(table(space, failing), "toy"), Budget(80, "evals"), 0, name)
+    assert len(result.steps) == 80 or (name in SHORT and len(result.steps) > 80)
     assert {s.outcome.status for s in result.steps} >= {Status.DIVERGED}
     assert all(math.isfinite(i.score.val_acc) for i in result.incumbents)
 
 
 @pytest.mark.parametrize("workers", [2, 7])
 def test_keeps_several_trials_in_flight(name, smooth, workers):
-    result = run(CATALOGUE[name], smooth, Budget(60, "evals"), 0, name, workers=workers)
-    assert result.ledger.spent == 60
-    again = run(CATALOGUE[name], smooth, Budget(60, "evals"), 0, name, workers=workers)
+    result = run(STRATEGIES[name], smooth, Budget(60, "evals"), 0, name, workers=workers)
+    assert 59 < result.ledger.spent <= 60 * (1 + 1e-9)
+    again = run(STRATEGIES[name], smooth, Budget(60, "evals"), 0, name, workers=workers)
     assert result.steps == again.steps
 
 
 def test_outcomes_may_come_back_in_any_order(name, smooth):
-    problem = Problem(smooth.space, smooth.epochs, Budget(50, "evals"))
-    strategy, rng = CATALOGUE[name](problem, np.random.default_rng(0)), np.random.default_rng(1)
+    problem = Problem(smooth.space, smooth.epochs, Budget(50, "evals"), measures=smooth.measures)
+    strategy, rng = STRATEGIES[name](problem, np.random.default_rng(0)), np.random.default_rng(1)
     flying: list[Trial] = []
     for _ in range(150):
         trial = strategy.ask() if len(flying) < 5 else None
@@ -90,20 +121,28 @@ def test_outcomes_may_come_back_in_any_order(name, smooth):
 
 
 def test_spaces_of_one_cell_end_at_once(name):
-    result = run(CATALOGUE[name], TabularBenchmark(table(CellSpace("one", ("none",))), "toy"), Budget(9, "evals"))
-    assert len(result.steps) == 1
+    result = run(STRATEGIES[name], TabularBenchmark(table(CellSpace("one", ("none",))), "toy"), Budget(9, "evals"))
+    assert len({step.trial for step in result.steps}) == len(result.steps)
+    assert result.steps[-1].trial.epochs == 10
+    assert len(result.steps) == 1 or name in SHORT
     assert result.status in ("finished", "stalled")
 
 
 def test_a_whole_small_space_is_found_or_the_run_stalls(name):
+    if name == "tpe":
+        pytest.skip("a thousand draws in a row of known cells take Optuna half a minute")
     space = CellSpace("small", ("none", "skip_connect"))
-    result = run(CATALOGUE[name], TabularBenchmark(table(space), "toy"), Budget(1000, "evals"), 0, name)
-    assert len(result.steps) <= len(space)
+    result = run(STRATEGIES[name], TabularBenchmark(table(space), "toy"), Budget(1000, "evals"), 0, name)
+    assert len({step.trial for step in result.steps}) == len(result.steps)
+    assert len({step.trial.cell for step in result.steps}) <= len(space)
     assert result.status in ("finished", "stalled")
 
 
 def test_does_better_than_its_first_draws(name, smooth):
-    """On a smooth landscape 200 evaluations must find more than 5 do, on the mean of some seeds."""
-    results = [run(CATALOGUE[name], smooth, Budget(200, "evals"), seed, name) for seed in range(5)]
+    """On a smooth landscape 200 evaluations (60 with a model) must find more than 5 do, on the mean of some seeds."""
+    if name == "zero_cost":
+        pytest.skip("its first draws are those it thinks best")
+    amount, seeds = (60, 3) if STRATEGIES[name].family in MODELS else (200, 5)
+    results = [run(STRATEGIES[name], smooth, Budget(amount, "evals"), seed, name) for seed in range(seeds)]
     early = [max(i.score.val_acc for i in r.incumbents if i.step < 5) for r in results]
     assert np.mean([r.incumbents[-1].score.val_acc for r in results]) > np.mean(early)

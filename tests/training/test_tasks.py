@@ -16,7 +16,7 @@ from nasbench.errors import NasbenchError
 from nasbench.tasks import Source, load_task, register, split, task_entry, task_names
 from nasbench.tasks.catalogue import _ENTRIES
 from nasbench.tasks.files import DEBIAN, PlainUnpickler, fetched_folder, halve, read_cifar, read_idx, read_npz
-from nasbench.tasks.superclasses import SUPERCLASSES
+from nasbench.tasks.subsets import SUPERCLASSES
 from nasbench.tasks.task import balanced_order
 
 DIGITS = "8854988d0254381cfe6a7b6564a132619c9aced8da8496bae7a92eb83ac94db8"

@@ -14,7 +14,7 @@ from nasbench.cli import main
 from nasbench.errors import NasbenchError
 from nasbench.networks import count_flops
 from nasbench.records import Status, Trial
-from nasbench.runs import Budget, Results, Suite, compare, run
+from nasbench.runs import Budget, Kind, Results, Suite, compare, run
 from nasbench.runs.sources import TrainingSource
 from nasbench.spaces import open_space
 from nasbench.tables import open_table
@@ -219,10 +219,11 @@ def test_comparisons_train_resume_and_keep(tmp_path, capsys):
             compare(suite.replace(**changes), strategies.CATALOGUE, tmp_path / "r", jobs=1)
 
 
-@pytest.mark.parametrize("name", list(strategies.CATALOGUE))
+@pytest.mark.parametrize("name", [n for n, entry in strategies.CATALOGUE.items() if entry.family != "multi-fidelity"])
 def test_every_strategy_trains_afresh(name, digits):
     result = run(strategies.CATALOGUE[name], digits, Budget(5, "evals"), 0, name)
-    assert len(result.steps) == 5
+    own = result.ledger.total().evaluations - result.ledger.total(Kind.TRAINING).evaluations
+    assert len(result.steps) == math.floor(5 - own) > 0
     assert {step.outcome.status for step in result.steps} == {Status.OK}
     assert result.incumbents[-1].score.val_acc > 5
 

@@ -1,5 +1,10 @@
-"""CIFAR-100's 20 published superclasses of five classes each (Krizhevsky 2009;
-https://www.cs.toronto.edu/~kriz/cifar.html)."""
+"""Tasks cut from larger ones: which classes belong to which.
+
+SUPERCLASSES are CIFAR-100's 20 published superclasses of five classes each (Krizhevsky 2009;
+https://www.cs.toronto.edu/~kriz/cifar.html). TINY_TENS are the 100 classes of tinyimagenet100 in the order of their
+WordNet numbers, ten by ten: neighbours there are of one kind (frogs and spiders, dogs, apes, furniture), so the
+ten tasks differ.
+"""
 
 SUPERCLASSES: dict[str, tuple[str, ...]] = {
     "aquatic_mammals": ("beaver", "dolphin", "otter", "seal", "whale"),
@@ -22,4 +27,20 @@ SUPERCLASSES: dict[str, tuple[str, ...]] = {
     "trees": ("maple_tree", "oak_tree", "palm_tree", "pine_tree", "willow_tree"),
     "vehicles_1": ("bicycle", "bus", "motorcycle", "pickup_truck", "train"),
     "vehicles_2": ("lawn_mower", "rocket", "streetcar", "tank", "tractor"),
+}
+
+_TINY = """
+n01443537 n01629819 n01641577 n01644900 n01698640 n01742172 n01768244 n01770393 n01774384 n01774750
+n01784675 n01855672 n01882714 n01910747 n01917289 n01944390 n01945685 n01950731 n01983481 n01984695
+n02002724 n02056570 n02058221 n02074367 n02085620 n02094433 n02099601 n02099712 n02106662 n02113799
+n02123045 n02123394 n02124075 n02125311 n02129165 n02132136 n02165456 n02190166 n02206856 n02226429
+n02231487 n02233338 n02236044 n02268443 n02279972 n02281406 n02321529 n02364673 n02395406 n02403003
+n02410509 n02415577 n02423022 n02437312 n02480495 n02481823 n02486410 n02504458 n02509815 n02666196
+n02669723 n02699494 n02730930 n02769748 n02788148 n02791270 n02793495 n02795169 n02802426 n02808440
+n02814533 n02814860 n02815834 n02823428 n02837789 n02841315 n02843684 n02883205 n02892201 n02906734
+n02909870 n02917067 n02927161 n02948072 n02950826 n02963159 n02977058 n02988304 n02999410 n03014705
+n03026506 n03042490 n03085013 n03089624 n03100240 n03126707 n03160309 n03179701 n03201208 n03250847
+"""
+TINY_TENS: dict[int, tuple[str, ...]] = {
+    number: tuple(line.split()) for number, line in enumerate(_TINY.strip().splitlines())
 }
