@@ -122,7 +122,11 @@ def _machine_options(parser: argparse.ArgumentParser) -> None:
         default="auto",
         help="cpu, cuda, or auto (default): CUDA where there is one and the native step cannot train the protocol",
     )
-    parser.add_argument("--trainer", default="auto", help="native, plain, or auto (default)")
+    parser.add_argument(
+        "--trainer",
+        default="auto",
+        help="native, plain, population, population-bf16, or auto (default): native, or on CUDA population",
+    )
 
 
 def numbers(text: str, what: str) -> list[int]:

@@ -20,6 +20,7 @@ from ..records import Cell, Cost, Outcome, Score, Status, Trial
 from ..spaces import open_space
 from ..tasks import Task
 from ..training import Arrays, History, Protocol, task_protocol, train_many, train_safely, trainer_name
+from ..training.population import STORAGES
 from ..training.shards import Key, Setting, Shards, is_whole, trained_epochs
 from ..training.tabulate import (
     STATUS_CODES,
@@ -47,7 +48,8 @@ class TrainingBenchmark:
         protocol: by default the task's.
         seeds: labels of the training seeds that can be asked for. With one, a trial need not name it; with several
             it must, since a mean over seeds would be the work of several trainings at the price of one.
-        processes: worker processes for batches of trials; single trials are trained in this process.
+        processes: worker processes for batches of trials; single trials are trained in this process, and so are all
+            on CUDA, where a batch is one population.
         keep: the folder of shards that trainings are kept in, and taken from if they are there already.
 
     Raises:
@@ -119,13 +121,17 @@ class TrainingBenchmark:
     def _train(self, wanted: Mapping[Key, int]) -> None:
         """Train what is not known yet, up to the epoch that is wanted."""
         todo = {key: epochs for key, epochs in wanted.items() if not self._has(key, epochs)}
-        whole = [key for key, epochs in todo.items() if epochs == self.epochs[-1]]
-        if self._processes > 1 and len(whole) > 1:
-            jobs = [(self.space.cell(cell), seed) for cell, seed in whole]
-            processes = min(self._processes, len(whole))
-            for one in train_many(jobs, self._arrays, self.protocol, self._device, processes, self._trainer):
-                self._remember(whole[one.index], one.curves)
-            todo = {key: epochs for key, epochs in todo.items() if epochs != self.epochs[-1]}
+        for until in sorted(set(todo.values())):
+            keys = [key for key, epochs in todo.items() if epochs == until]
+            # Worker processes take long to start, so they are for whole trainings.
+            together = self._trainer in STORAGES or (self._processes > 1 and until == self.epochs[-1])
+            if len(keys) < 2 or not together:
+                continue
+            jobs = [(self.space.cell(cell), seed) for cell, seed in keys]
+            how = (self._device, min(self._processes, len(keys)), self._trainer, until)
+            for one in train_many(jobs, self._arrays, self.protocol, *how):
+                self._remember(keys[one.index], one.curves)
+                del todo[keys[one.index]]
         for (cell, seed), epochs in todo.items():
             codes = self.space.cell(cell)
             with _one_thread(self._trainer):

@@ -22,6 +22,7 @@ METRICS: dict[str, str] = {
     "parameters": "trainable parameters, count",
     "flops": "floating-point operations of one forward pass of one example, count",
     "status": "how the training ended: 0 ok, 1 diverged, 2 failed",
+    "trainer": "who trained it: its place, from 0, in the list of the attribute `trainer`",
 }
 """Every array a table may hold, with its unit. Axes are [row], [row, seed] or [row, seed, epoch]."""
 PROXIES = (

@@ -26,7 +26,8 @@ def merge(tables: Sequence[Table]) -> Table:
     """The union of rows, tasks, schedules, seeds and epochs; rows in ascending order of cell index.
 
     Integer arrays stay integer where the union is complete, and become float64 with nan where it is not.
-    Attributes on which the tables agree are kept, others become the list of their values. Where rows are
+    Attributes on which the tables agree are kept, others become the list of their values; where that happens to a
+    task's `trainer`, an array of that name says which of them trained each row and seed. Where rows are
     classes, two tables' rows of one class are the same row, under the smaller of their cells.
 
     NasbenchError if the tables differ in space, kind of rows or the attribute `protocol`, if one holds a surrogate's
@@ -95,7 +96,7 @@ def _merge_curves(parts: list[tuple[np.ndarray, Curves]], cells: np.ndarray, spa
     epochs = tuple(sorted({epoch for entry in entries for epoch in entry.epochs}))
     seeds = tuple(sorted({seed for entry in entries for seed in entry.seeds}))
     arrays = {}
-    for name in dict.fromkeys(name for entry in entries for name in entry.arrays):
+    for name in dict.fromkeys(name for entry in entries for name in entry.arrays if name != "trainer"):
         having = [(rows, entry) for rows, entry in parts if name in entry.arrays]
         merged = _merge_by_row(having, name, len(cells))
         if merged is None:
@@ -105,7 +106,35 @@ def _merge_curves(parts: list[tuple[np.ndarray, Curves]], cells: np.ndarray, spa
             merged = merged.astype(np.result_type(*kinds))
         arrays[name] = merged
     attributes = _merge_attributes([entry.attributes for entry in entries])
+    if isinstance(attributes.get("trainer"), list):
+        arrays["trainer"] = _merge_trainers(parts, attributes["trainer"], len(cells), seeds)
     return Curves(entries[0].task, epochs, arrays, seeds, attributes)
+
+
+def _merge_trainers(
+    parts: list[tuple[np.ndarray, Curves]], trainers: list[str], count: int, seeds: tuple[int, ...]
+) -> np.ndarray:
+    """Place in `trainers` [row, seed] of who trained it; nan where nobody did, or its table does not say."""
+    target = np.full((count, len(seeds)), np.nan, np.float32)
+    for rows, entry in parts:
+        own = entry.attributes.get("trainer")
+        if own is None:
+            continue
+        names = own if isinstance(own, list) else [own]
+        places = np.array([trainers.index(name) for name in names], np.float32)
+        done = entry.valid if "status" not in entry.arrays else ~np.isnan(entry.full("status")[:, :, 0])
+        if "trainer" in entry.arrays:
+            codes = entry.full("trainer")[:, :, 0]
+            done = done & ~np.isnan(codes)
+            codes = places[np.where(np.isnan(codes), 0, codes).astype(int)]
+        elif len(names) > 1:
+            continue
+        else:
+            codes = places[0]
+        where = np.ix_(rows, np.searchsorted(seeds, entry.seeds))
+        there = target[where]
+        target[where] = np.where(np.isnan(there) & done, codes, there)
+    return target if np.isnan(target).any() else target.astype(np.int8)
 
 
 def _refuse_relabelled(first_rows: np.ndarray, first: Curves, second_rows: np.ndarray, second: Curves) -> None:

@@ -1,8 +1,8 @@
-"""Many networks at once: worker processes with one thread each, results as they finish.
+"""Many networks at once: worker processes with one thread each, or one program on a GPU; results as they finish.
 
 A network's curves depend on (cell, seed, task, protocol, trainer) alone, so they are the same bytes whatever
 the number of processes. The arrays are sent once to each worker. Stacking networks in one torch tensor does
-not pay on a CPU (0.5 to 1.5x was measured), one network per core does.
+not pay on a CPU (0.5 to 1.5x was measured), one network per core does; on CUDA it is what `population_cuda` does.
 """
 
 from __future__ import annotations
@@ -22,12 +22,15 @@ from multiprocessing import get_context, parent_process
 
 from ..errors import NasbenchError
 from . import native
+from .population_cuda import source_hash
 from .protocol import Protocol
-from .result import KILLED, OUT_OF_MEMORY, Arrays, History, failed_history
+from .result import KILLED, OUT_OF_MEMORY, Arrays, History, failed_history, is_out_of_memory
 
 logger = logging.getLogger(__name__)
 
-TRAINERS = ("auto", "native", "plain")
+TRAINERS = ("auto", "native", "plain", "population", "population-bf16")
+STORAGES = {"population": "float32", "population-bf16": "bfloat16"}
+"""How the population trainers keep feature maps."""
 
 Job = tuple[tuple[int, ...], int]
 """(cell, seed)."""
@@ -44,11 +47,20 @@ class Trained:
 
 
 def trainer_name(protocol: Protocol, device: str = "cpu", trainer: str = "auto") -> str:
-    """Which trainer runs: `native` or `plain`. Raises NasbenchError where `native` is asked for and not
-    possible."""
+    """Which trainer runs; `auto` is `native` on the CPU where that is possible, else `plain`, and `population` on
+    CUDA.
+
+    Raises NasbenchError where `native` is asked for and not possible, or `population-bf16` on a CPU.
+    """
     if trainer not in TRAINERS:
         raise NasbenchError(f"trainer = {trainer!r}: choose one of {', '.join(TRAINERS)}.")
-    possible = device == "cpu" and trainer != "plain" and native.supports(protocol)
+    if trainer == "population-bf16" and device == "cpu":
+        raise NasbenchError("trainer = 'population-bf16' needs the fused kernels on a CUDA device; use 'population'.")
+    if trainer == "auto" and device != "cpu":
+        return "population"
+    if trainer not in ("auto", "native"):
+        return trainer
+    possible = device == "cpu" and native.supports(protocol)
     if trainer == "native" and not possible:
         raise NasbenchError(
             f"The native step cannot train this here (device {device!r}, {protocol.channels} channels, "
@@ -80,11 +92,16 @@ def choose_device(device: str, protocol: Protocol, trainer: str = "auto") -> str
 def trainer_version(protocol: Protocol, device: str = "cpu", trainer: str = "auto") -> str:
     """The trainer to the bit, for the record: two that are equal, on one kind of processor, agree exactly.
 
-    E.g. `native step-3f0c...` (a hash of source, compiler, flags and processor) or `plain torch 2.13.0+cpu`.
+    E.g. `native step-3f0c...` (a hash of source, compiler, flags and processor), `plain torch 2.13.0+cpu` or
+    `population fused triton 3.7.0-1a2b3c4d torch 2.13.0 on cuda` (with a hash of its source).
     """
     name = trainer_name(protocol, device, trainer)
     if name == "native":
         return f"{name} {native.build_name()}"
+    if name in STORAGES:
+        from .population_cuda.engines import engine_name
+
+        name = f"{name} {engine_name(device)}-{source_hash()}"
     return f"{name} torch {version('torch')}" + ("" if device == "cpu" else f" on {device}")
 
 
@@ -103,8 +120,14 @@ def train(
         until: stop after so many of the protocol's epochs; the curves are then the first part of the whole ones, bit
             for bit, and no longer.
     """
-    if trainer_name(protocol, device, trainer) == "native":
+    name = trainer_name(protocol, device, trainer)
+    if name == "native":
         return native.train_native(cell, seed, arrays, protocol, until)
+    if name in STORAGES:
+        from .population_cuda.trainer import train_together
+
+        (history,) = train_together([(tuple(cell), seed)], arrays, protocol, device, until, STORAGES[name])
+        return history
     from .plain import train_plain
 
     return train_plain(cell, seed, arrays, protocol, device, until)
@@ -123,9 +146,8 @@ def train_safely(
     start = time.perf_counter()
     try:
         return train(cell, seed, arrays, protocol, device, trainer, until)
-    except Exception as error:  # torch raises its own RuntimeErrors for a full memory
-        full = ("out of memory", "can't allocate memory")
-        if isinstance(error, MemoryError) or any(words in str(error) for words in full):
+    except Exception as error:
+        if is_out_of_memory(error):
             return failed_history(OUT_OF_MEMORY, until or protocol.epochs, time.perf_counter() - start)
         raise
 
@@ -135,6 +157,7 @@ class _Worker:
     protocol: Protocol
     device: str
     trainer: str
+    until: int | None
 
 
 def _follow_parent() -> None:
@@ -145,10 +168,11 @@ def _follow_parent() -> None:
         os._exit(1)
 
 
-def _start(arrays: Arrays, protocol: Protocol, device: str, trainer: str) -> None:
+def _start(arrays: Arrays, protocol: Protocol, device: str, trainer: str, until: int | None) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches every process: the parent ends its workers
     threading.Thread(target=_follow_parent, daemon=True).start()
-    _Worker.arrays, _Worker.protocol, _Worker.device, _Worker.trainer = arrays, protocol, device, trainer
+    _Worker.arrays, _Worker.protocol, _Worker.device = arrays, protocol, device
+    _Worker.trainer, _Worker.until = trainer, until
     if trainer == "plain":
         import torch
 
@@ -156,7 +180,7 @@ def _start(arrays: Arrays, protocol: Protocol, device: str, trainer: str) -> Non
 
 
 def _work(job: Job) -> History:
-    return train_safely(*job, _Worker.arrays, _Worker.protocol, _Worker.device, _Worker.trainer)
+    return train_safely(*job, _Worker.arrays, _Worker.protocol, _Worker.device, _Worker.trainer, _Worker.until)
 
 
 _job_function = _work  # a name of its own, so that a test can make workers fail
@@ -169,17 +193,22 @@ def train_many(
     device: str = "cpu",
     processes: int = 1,
     trainer: str = "auto",
+    until: int | None = None,
 ) -> Iterator[Trained]:
     """Train every job and yield each result as it finishes, in no fixed order.
+
+    The population trainer runs in this process: it trains as many jobs at once as the device's memory holds, fewer
+    where that was too many, and yields a whole population when it is finished.
 
     Workers are started afresh, so a script that calls this needs `if __name__ == "__main__":`. Trainings that diverge
     or run out of memory come back with a status; where a worker is killed, the jobs in flight are tried again one by
     one, and what kills its worker then as well comes back as `killed`.
 
     Args:
-        jobs: may be a generator: it is read only a few jobs ahead.
+        jobs: may be a generator: it is read only a few jobs ahead, or one population.
         processes: worker processes, at least 1; even one is a process of its own, so that torch's thread count here
-            is left alone.
+            is left alone. The population trainer takes no notice of it.
+        until: stop each after so many of the protocol's epochs, as in `train`.
     """
     if processes < 1:
         raise NasbenchError(f"processes = {processes}: at least one is needed.")
@@ -189,12 +218,19 @@ def train_many(
         from .plain import check_device
 
         check_device(device)
+    numbered = ((index, (tuple(cell), seed)) for index, (cell, seed) in enumerate(jobs))
+    if chosen in STORAGES:
+        from .population_cuda.trainer import train_populations
+
+        logger.info("Training with the %s trainer on %s.", chosen, device)
+        found = train_populations(numbered, arrays, protocol, device, until, STORAGES[chosen])
+        return (Trained(index, cell, seed, curves) for index, (cell, seed), curves in found)
     logger.info("Training with the %s trainer in %d processes.", chosen, processes)
-    return _train_many(enumerate(jobs), (arrays, protocol, device, chosen), processes)
+    return _train_many(numbered, (arrays, protocol, device, chosen, until), processes)
 
 
 def _train_many(
-    jobs: Iterator[tuple[int, Job]], setting: tuple[Arrays, Protocol, str, str], processes: int
+    jobs: Iterator[tuple[int, Job]], setting: tuple[Arrays, Protocol, str, str, int | None], processes: int
 ) -> Iterator[Trained]:
     running: dict[Future[History], tuple[int, Job, float]] = {}
     suspects: deque[tuple[int, Job]] = deque()  # were in flight when a worker was killed; each is tried alone
@@ -229,8 +265,8 @@ def _train_many(
                     if not alone:
                         suspects.append((index, (cell, seed)))
                         continue
-                    curves = failed_history(KILLED, setting[1].epochs, time.perf_counter() - start)
-                yield Trained(index, tuple(cell), seed, curves)
+                    curves = failed_history(KILLED, setting[4] or setting[1].epochs, time.perf_counter() - start)
+                yield Trained(index, cell, seed, curves)
             if broken:
                 logger.warning("A worker process was killed; its trainings are tried again one by one.")
                 suspects.extend((index, job) for index, job, _ in running.values())

@@ -108,6 +108,13 @@ def failed_history(status: str, epochs: int, seconds: float) -> History:
     return History(status, 0, *np.ascontiguousarray(rows.T))
 
 
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether an exception says that a memory is full; torch raises its own RuntimeErrors for that."""
+    return isinstance(error, MemoryError) or any(
+        words in str(error) for words in ("out of memory", "can't allocate memory")
+    )
+
+
 def history_from_rows(rows: NDArray[np.float64], steps: int, wanted: int) -> History:
     """History from an array (epochs, 6): the trainers' common form, columns in the order of the fields of
     History."""

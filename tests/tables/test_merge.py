@@ -189,3 +189,25 @@ def test_the_same_trainings_under_other_labels_are_refused() -> None:
     )
     with pytest.raises(NasbenchError, match="one training under two labels"):
         merge([first, second])
+
+
+def test_rows_of_several_trainers_say_whose_they_are() -> None:
+    def table(cells: list[int], seeds: tuple[int, ...], trainer: str) -> Table:
+        shape = (len(cells), len(seeds))
+        arrays = {"val_acc": np.full(shape, 50.0), "status": np.zeros(shape, np.int8)}
+        entry = Curves("t", (4,), arrays, seeds, {"trainer": trainer})
+        return Table.from_arrays(SPACE, [entry], cells=np.array(cells))
+
+    one, two, three = table([0, 5], (0,), "cpu"), table([3, 5], (1,), "gpu"), table([9], (0, 1), "other")
+    assert "trainer" not in merge([one, table([3], (0,), "cpu")]).curves("t").arrays
+    both = merge([one, two])
+    entry = both.curves("t")
+    assert entry.attributes["trainer"] == ["cpu", "gpu"]
+    np.testing.assert_array_equal(entry.arrays["trainer"], [[0, np.nan], [np.nan, 1], [0, 1]])
+    entry = merge([three, both]).curves("t")
+    assert entry.attributes["trainer"] == ["other", "cpu", "gpu"]
+    np.testing.assert_array_equal(entry.arrays["trainer"], [[1, np.nan], [np.nan, 2], [1, 2], [0, 0]])
+    complete = merge([table([0], (0,), "cpu"), table([0], (1,), "gpu")]).curves("t").arrays["trainer"]
+    assert complete.dtype == np.int8
+    assert complete.tolist() == [[0, 1]]
+    assert merge([both, both]).checksum == both.checksum

@@ -232,7 +232,10 @@ def test_bad_use():
         trainer_name(dataclasses.replace(SMALL, channels=6), trainer="native")
     with pytest.raises(NasbenchError, match="fewer than one batch"):
         train(CELL, 0, arrays, Protocol(batch_size=256))
-    assert trainer_name(SMALL, device="cuda") == "plain"
+    assert trainer_name(SMALL, device="cuda") == "population"
+    assert trainer_name(SMALL, device="cuda", trainer="plain") == "plain"
+    with pytest.raises(NasbenchError, match="needs the fused kernels"):
+        trainer_name(SMALL, trainer="population-bf16")
     if not torch.cuda.is_available():
         with pytest.raises(NasbenchError, match="no CUDA"):
             train(CELL, 0, arrays, SMALL, device="cuda")

@@ -1,0 +1,226 @@
+"""The fused kernels, through Triton's interpreter where there is no GPU: every phase against float64 torch.
+
+The interpreter takes about four seconds a network and step, so the populations are tiny.
+"""
+
+from __future__ import annotations
+
+import os
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from nasbench.networks import build_graph, initial_parameters
+from nasbench.training import Arrays, Protocol
+from nasbench.training.population_cuda import trainer
+from nasbench.training.population_cuda.plan import Plan
+from nasbench.training.population_cuda.stacked import StackedEngine
+
+DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
+if DEVICE == "cpu":
+    os.environ["TRITON_INTERPRET"] = "1"  # read when Triton is imported
+pytest.importorskip("triton", reason="needs triton, the extra `kernels`")
+fused = pytest.importorskip("nasbench.training.population_cuda.fused")
+torch.set_num_threads(1)
+
+BATCH, CLASSES = 16, 5
+# All operations; a dead edge, since nothing reaches node 1; the constant cell.
+CELLS = [(3, 1, 2, 4, 1, 3), (0, 3, 2, 1, 0, 4), (0,) * 6]
+
+
+class Case:
+    """A population with the same weights in the fused engine and in stacked float64, and a batch."""
+
+    def __init__(self, cells, shape, storage="float32", **values):
+        self.protocol = Protocol(batch_size=BATCH, **values)
+        skeleton = self.protocol.skeleton(CLASSES, shape)
+        self.plan = Plan.of(cells, skeleton)
+        rng = np.random.default_rng(0)
+        self.vectors = [initial_parameters(build_graph(cell, skeleton), rng) for cell in cells]
+        for vector in self.vectors:
+            vector += rng.normal(0, 0.05, len(vector)).astype(np.float32)  # scales and shifts other than 1 and 0
+        self.x = torch.from_numpy(rng.standard_normal((len(cells), BATCH, *shape)).astype(np.float32))
+        self.y = torch.from_numpy(rng.integers(0, CLASSES, (len(cells), BATCH)))
+        self.exact = StackedEngine(self.plan, self.vectors, self.protocol, dtype=torch.float64)
+        tile = 1 << 15 if DEVICE == "cpu" else fused.TILE
+        self.fused = fused.FusedEngine(self.plan, self.vectors, self.protocol, DEVICE, storage, tile, parts=2)
+        self.fused.maps.fill_(float("nan"))  # what is read before it is written shows
+
+    def largest_error(self) -> float:
+        """Of all members' gradients, each relative to its largest."""
+        losses, right, gradients = self.exact.gradients(self.x, self.y)
+        self.fused.gradients(self.x.to(DEVICE), self.y.to(DEVICE))
+        np.testing.assert_allclose(self.fused.losses.cpu(), losses, atol=1e-6)
+        assert self.fused.right.tolist() == right.tolist()
+        errors = []
+        for member in range(len(self.vectors)):
+            reference = self.exact.flat(gradients, member)
+            found = self.fused.vector(self.fused.gradient, member)
+            errors.append(np.abs(found - reference).max() / np.abs(reference).max())
+        return float(np.max(errors))
+
+
+def test_gradients_equal_float64_and_company_changes_nothing():
+    case = Case(CELLS, (8, 8, 3), channels=8)
+    assert case.largest_error() < 1e-5
+    plan = Plan.of(CELLS[1:2], case.protocol.skeleton(CLASSES, (8, 8, 3)))
+    engine = fused.FusedEngine(plan, case.vectors[1:2], case.protocol, DEVICE, tile=case.fused.tile, parts=2)
+    engine.gradients(case.x[1:2].to(DEVICE), case.y[1:2].to(DEVICE))
+    np.testing.assert_array_equal(engine.vector(engine.gradient, 0), case.fused.vector(case.fused.gradient, 1))
+
+
+def test_gradients_with_residual_reductions_and_odd_widths():
+    assert Case([(2, 0, 4, 0, 3, 1)], (4, 8, 2), channels=3, reduction="residual").largest_error() < 1e-5
+
+
+def test_a_step_and_an_evaluation_equal_float64():
+    case = Case([(0, 0, 0, 2, 0, 0)], (4, 4, 1), channels=4, lr=0.1)
+    losses, _ = case.exact.step(case.x, case.y, torch.tensor(0.1))
+    found, _ = case.fused.step(case.x.to(DEVICE), case.y.to(DEVICE), torch.tensor(0.1, device=DEVICE))
+    np.testing.assert_allclose(found.cpu(), losses, atol=1e-6)
+    np.testing.assert_allclose(
+        case.fused.vector(case.fused.theta, 0), case.exact.flat(case.exact.parameters, 0), atol=1e-6
+    )
+    for slot, groups in enumerate(case.exact.slots):
+        for group in groups:
+            if group.running is not None:
+                running = case.fused.running[0, slot, :, : len(group.running[0])].cpu()
+                np.testing.assert_allclose(running, torch.stack(group.running), atol=1e-5)
+    y = case.y[0].clone()
+    y[-3:] = -1
+    right = case.fused.evaluate(case.x[0].to(DEVICE), y.to(DEVICE))
+    assert right.tolist() == case.exact.evaluate(case.x[0], y).tolist()
+
+
+def test_the_trainer_drives_the_kernels(monkeypatch):
+    rng = np.random.default_rng(0)
+
+    def part(count: int) -> tuple[np.ndarray, np.ndarray]:
+        return rng.random((count, 4, 4, 1), np.float32), rng.integers(0, 2, count).astype(np.int32)
+
+    arrays = Arrays(*part(16), *part(5), *part(0), 2)
+    protocol, jobs = Protocol(channels=4, epochs=1, batch_size=16), [((0, 0, 0, 1, 0, 0), 0)]
+    (stacked,) = trainer.train_together(jobs, arrays, protocol, "cpu")
+    monkeypatch.setattr(trainer, "open_engine", lambda *how: fused.FusedEngine(*how, tile=1 << 15, parts=2))
+    (found,) = trainer.train_together(jobs, arrays, protocol, DEVICE)
+    np.testing.assert_allclose(found.train_loss, stacked.train_loss, rtol=1e-5)
+    assert (found.train_acc, found.val_acc) == (stacked.train_acc, stacked.val_acc)
+    assert np.isnan(found.test_acc[0])
+
+
+@pytest.mark.parametrize("factor", [0.0, 0.9])
+def test_the_update_is_torchs(factor):
+    from nasbench.training.population_cuda.kernels_backward import update
+
+    rng = np.random.default_rng(0)
+    theta, gradient = (torch.from_numpy(rng.standard_normal(100).astype(np.float32)).to(DEVICE) for _ in range(2))
+    momentum, rate = torch.zeros_like(theta), torch.tensor(0.1, device=DEVICE)
+    parameter = torch.nn.Parameter(theta.clone())
+    optimizer = torch.optim.SGD([parameter], 0.1, factor, weight_decay=5e-4, nesterov=factor > 0)
+    for _ in range(3):
+        parameter.grad = gradient.clone()
+        optimizer.step()
+        update[(2,)](theta, momentum, gradient, rate, 100, FACTOR=factor, DECAY=5e-4, BLOCK=64)
+    torch.testing.assert_close(theta, parameter.data, rtol=1e-6, atol=1e-6)
+
+
+class Stored(torch.autograd.Function):
+    """Takes what the kernels stored for what float64 gives, there and back, and notes how far they are apart."""
+
+    @staticmethod
+    def forward(ctx, value: Tensor, stored: Tensor | None, gradient: Tensor | None, errors: list[float]) -> Tensor:
+        ctx.gradient, ctx.errors = gradient, errors
+        if stored is None:
+            return value.clone()
+        errors.append(apart(stored, value))
+        return stored.clone()
+
+    @staticmethod
+    def backward(ctx, *gradients: Tensor):
+        (gradient,) = gradients
+        if ctx.gradient is not None:
+            ctx.errors.append(apart(ctx.gradient, gradient))
+            gradient = ctx.gradient
+        return gradient, None, None, None
+
+
+def apart(found: Tensor, expected: Tensor) -> float:
+    """Largest error over the largest value; nan counts as infinitely far."""
+    error = float((found - expected).abs().max() / expected.abs().max().clamp(min=1e-30))
+    return error if error == error else float("inf")
+
+
+@pytest.fixture
+def rounding(monkeypatch):
+    """Casts to bfloat16 that round to the nearest, as a device's do: the interpreter's cut digits off, and when told
+    to round (Triton 3.9) they lose the carry into the exponent."""
+    if DEVICE == "cpu":
+        import triton.language as tl
+        from triton.runtime import interpreter
+
+        original = interpreter._convert_float
+
+        def convert(values, source, target, mode):
+            if (source, target) != (tl.float32, tl.bfloat16):
+                return original(values, source, target, mode)
+            rounded = torch.from_numpy(np.ascontiguousarray(values)).bfloat16()
+            return rounded.view(torch.int16).numpy().view(np.uint16)
+
+        monkeypatch.setattr(interpreter, "_convert_float", convert)
+
+
+@pytest.mark.usefixtures("rounding")
+def test_bfloat16_maps_are_right_phase_by_phase():
+    """A whole network amplifies rounding, since it moves what ReLU lets through; so each phase is computed in float64
+    from what the phases before it stored."""
+    case = Case([(3, 1, 2, 4, 1, 3)], (8, 8, 3), "bfloat16", channels=8)
+    engine, graph = case.fused, case.plan.members[0]
+    engine.gradients(case.x.to(DEVICE), case.y.to(DEVICE))
+    maps, last = engine.maps.double().cpu(), len(graph.nodes) - 1
+
+    def stored(offset: int, node: int) -> Tensor:
+        shape = graph.nodes[node]
+        size = BATCH * shape.height * shape.width * shape.channels
+        return maps[offset : offset + size].view(BATCH, shape.height, shape.width, -1).permute(0, 3, 1, 2)
+
+    named = {
+        (slot, name): torch.from_numpy(case.vectors[0][where].reshape(shape)).double().requires_grad_()
+        for slot, name, where, shape in case.plan.parts(0)
+    }
+    errors: list[float] = []
+    values: list[Tensor] = [case.x[0].double().permute(0, 3, 1, 2)]
+    for node in range(1, last + 1):
+        total: Tensor | None = None
+        for edge in graph.edges:
+            if edge.target != node:
+                continue
+            slot = case.plan.slot(edge)
+            offsets = engine.layout.slots[slot].tolist()
+            x = values[edge.source]
+            if edge.operation == "conv":
+                x = functional.relu(x) if edge.relu else x
+                weight = named[slot, "weight"].permute(3, 2, 0, 1)
+                x = functional.conv2d(x, weight, None, edge.stride, edge.kernel // 2)
+                x = Stored.apply(x, stored(offsets[1], node), None, errors)
+            elif edge.operation == "pool3":
+                x = functional.avg_pool2d(x, 3, 1, 1, count_include_pad=False)
+            if edge.norm:
+                x = functional.batch_norm(x, None, None, named[slot, "scale"], named[slot, "shift"], True)
+            total = x if total is None else total + x
+        assert total is not None
+        kept = None if node == last else stored(offsets[2], node)
+        values.append(Stored.apply(total, kept, stored(offsets[4], node), errors))
+    logits = functional.relu(values[-1]).mean((2, 3)) @ named[None, "weight"].T + named[None, "bias"]
+    loss = functional.cross_entropy(logits, case.y[0])
+    loss.backward()
+    assert abs(loss.item() - engine.losses[0].item()) < 1e-5
+    assert len(errors) > 30
+    assert max(errors) < 1e-2
+    found = engine.vector(engine.gradient, 0)
+    for slot, name, where, shape in case.plan.parts(0):
+        gradient = named[slot, name].grad
+        assert gradient is not None
+        assert apart(torch.from_numpy(found[where].reshape(shape)).double(), gradient) < 1e-2, (slot, name)
