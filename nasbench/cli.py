@@ -147,6 +147,7 @@ def _table_parser(parser: argparse.ArgumentParser) -> None:
     add.add_argument("out", type=Path, help="a .png or .svg file")
     add.add_argument("--task", help="default: the table's first")
     add.add_argument("--schedule", type=int, help="length of the training schedule (default: the longest)")
+    add.add_argument("--between-tasks", action="store_true", help="draw how alike its tasks order the rows instead")
     add.set_defaults(command=_table_draw)
     training.table_parsers(commands)
 
@@ -348,10 +349,14 @@ def _epochs(text: str) -> str | list[int]:
 
 def _table_draw(options: argparse.Namespace) -> None:
     from reports.portrait import draw_table
+    from reports.task_map import draw_agreement
 
     from .tables import open_table
 
     table = open_table(options.table)
+    if options.between_tasks:
+        print(f"drawn to {draw_agreement(table, options.out)}")
+        return
     print(f"drawn to {draw_table(table, options.task or table.tasks[0], options.out, options.schedule)}")
 
 

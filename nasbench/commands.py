@@ -32,6 +32,8 @@ PROTOCOL_OPTIONS: Mapping[str, tuple[type, str]] = {
     "crop": (int, "pixels by which flip+crop shifts"),
 }
 """The fields of training.Protocol, written out so that --help does not import the room."""
+MOST_SHOWN = 12
+"""Numbers of a task's descriptor that are shown in full."""
 
 
 def train_parser(parser: argparse.ArgumentParser) -> None:
@@ -313,7 +315,9 @@ def _task_list(options: argparse.Namespace) -> None:
 def _task_info(options: argparse.Namespace) -> None:
     task = _load(options)
     for name, value in task.descriptor().items():
-        if isinstance(value, list):
+        if isinstance(value, list) and len(value) > MOST_SHOWN:
+            value = f"{len(value)} numbers" if isinstance(value[0], float) else ", ".join(map(str, value))
+        elif isinstance(value, list):
             value = ", ".join(f"{v:.4f}" if isinstance(v, float) else str(v) for v in value)
         print(f"{name}: {value}")
     print(f"protocol: {_protocol(options, task.name).to_json()}")

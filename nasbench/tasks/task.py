@@ -130,7 +130,7 @@ class Task:
         return np.ascontiguousarray(images)
 
     def descriptor(self) -> dict[str, object]:
-        """What a table records of its task: plain values only."""
+        """What a table records of its task, with `tasks.features`: plain values only."""
         mean, deviation = self.statistics
         return {
             "name": self.name,
@@ -146,7 +146,14 @@ class Task:
             "licence": self.licence,
             "citation": self.citation,
             "description": self.description,
+            **self._features,
         }
+
+    @cached_property
+    def _features(self) -> dict[str, object]:
+        from .features import task_features
+
+        return task_features(self)
 
 
 def balanced_order(labels: NDArray[np.integer], seed: int = SPLIT_SEED) -> NDArray[np.intp]:

@@ -1,7 +1,9 @@
 """Tasks: fixed splits and hashes, every file format, and one sentence for whatever is wrong with a file."""
 
+import dataclasses
 import gzip
 import io
+import json
 import os
 import pickle
 import sys
@@ -15,9 +17,10 @@ import pytest
 from nasbench.errors import NasbenchError
 from nasbench.tasks import Source, load_task, register, split, task_entry, task_names
 from nasbench.tasks.catalogue import _ENTRIES
+from nasbench.tasks.features import task_features
 from nasbench.tasks.files import DEBIAN, PlainUnpickler, fetched_folder, halve, read_cifar, read_idx, read_npz
-from nasbench.tasks.subsets import SUPERCLASSES
-from nasbench.tasks.task import balanced_order
+from nasbench.tasks.subsets import SUPERCLASSES, TINY_TENS
+from nasbench.tasks.task import Task, balanced_order
 
 DIGITS = "8854988d0254381cfe6a7b6564a132619c9aced8da8496bae7a92eb83ac94db8"
 LARGE = (1024, 386, 387)
@@ -262,6 +265,9 @@ def test_superclass_tasks(alone):
     assert len(SUPERCLASSES) == 20
     assert len(set(names)) == 100
     assert sum(name.startswith("cifar100_") for name in task_names()) == 20
+    tens = [name for members in TINY_TENS.values() for name in members]
+    assert (len(TINY_TENS), len(tens), tens) == (10, 100, sorted(set(tens)))
+    assert sum(name.startswith("tinyimagenet100_") for name in task_names()) == 10
     (alone / "datasets").mkdir()
     labels = np.tile(np.arange(100, dtype=np.uint8), 6)
     x = np.repeat(labels, 3).reshape(-1, 1, 1, 3)
@@ -276,6 +282,31 @@ def test_superclass_tasks(alone):
     task = load_task("cifar100_trees", n_train=20, n_val=10, n_test=30)
     assert task.classes == SUPERCLASSES["trees"]
     assert [task.classes[y] for y in task.y_train] == [sorted(names)[x] for x in task.x_train[:, 0, 0, 0]]
+
+
+def test_features_tell_tasks_apart_and_need_training_images_only():
+    rng = np.random.default_rng(0)
+
+    def task(contrast, channels=3):
+        labels = np.arange(200, dtype=np.uint8) % 4
+        noise = rng.normal(0, 1, (200, 8, 8, channels))
+        noise[:, :, ::2] += contrast * labels[:, None, None, None]  # classes differ in stripes
+        images = noise.astype(np.float32)
+        return Task(
+            "t", images[:100], labels[:100], images[100:150], labels[100:150], images[150:], labels[150:], (*"abcd",)
+        )
+
+    easy, hard = task_features(task(2.0)), task_features(task(0.0))
+    assert easy["separability"] > 0.3 > hard["separability"]
+    assert easy["nearest_mean"] > 0.8 > 0.5 > hard["nearest_mean"]
+    assert len(easy["embedding"]) == 144
+    assert len(easy["channel_correlations"]) == 3
+    one = task(1.0, 1)
+    assert len(task_features(one)["channel_correlations"]) == 1
+    changed = dataclasses.replace(one, x_test=one.x_test + 1, x_val=one.x_val + 1)
+    assert task_features(changed) == task_features(one)
+    constant = dataclasses.replace(one, x_train=np.zeros_like(one.x_train))
+    json.dumps(task_features(constant), allow_nan=False)
 
 
 def test_register_and_unknown():
@@ -312,4 +343,5 @@ def test_real_npz_sets():
     task = load_task("cifar10")
     assert task.image_shape == (16, 16, 3)
     assert len(task.classes) == 10
-    assert task.digest.startswith("2dc7a414290b")
+    assert task.digest.startswith("856343b0a4f4")
+    assert task.key == "cifar10-8000-4000-4000"

@@ -1,0 +1,42 @@
+"""How alike tasks are: by hand, where they share rows and where they do not, and as a figure."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from nasbench.cli import main
+from nasbench.tables import Curves, Table
+from nasbench.tables.agreement import agreement
+
+
+@pytest.fixture
+def three_tasks(tiny_table):
+    rng = np.random.default_rng(0)
+    first = rng.random((64, 2)) * 100
+    second = np.full((64, 1), np.nan)
+    second[:30, 0] = 100 - first[:30, 0]
+    third = np.full((64, 1), np.nan)
+    third[28:, 0] = rng.random(36) * 100
+    curves = [
+        Curves(name, (3,), {"val_acc": values}) for name, values in zip("abc", (first, second, third), strict=True)
+    ]
+    return Table.from_arrays("transnasbench101_micro", curves, cells=np.arange(64))
+
+
+def test_correlations_over_the_rows_that_both_have(three_tasks):
+    found = agreement(three_tasks)
+    assert found.tasks == ("a", "b", "c")
+    assert found.rows.tolist() == [[64, 30, 36], [30, 0, 2], [36, 2, 0]]
+    assert found.correlations[0, 1] == pytest.approx(-1)
+    assert abs(found.correlations[0, 0]) < 0.4  # two seeds of noise
+    assert np.isnan(found.correlations[1, 2])  # two rows are too few
+    assert np.array_equal(found.correlations, found.correlations.T, equal_nan=True)
+
+
+def test_the_heat_map(three_tasks, tmp_path, capsys):
+    path = three_tasks.save(tmp_path / "three.h5")
+    assert main(["table", "draw", str(path), str(tmp_path / "map.png"), "--between-tasks"]) == 0
+    assert (tmp_path / "map.png").stat().st_size > 5000
+    assert main(["table", "draw", "digits", str(tmp_path / "x.png"), "--between-tasks"]) == 2
+    assert "digits has one task" in capsys.readouterr().err
