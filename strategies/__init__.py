@@ -128,6 +128,7 @@ CATALOGUE: dict[str, Entry] = {
     "hyperband": Entry("strategies.hyperband:Hyperband", "multi-fidelity", "Li et al., JMLR 2018"),
     "asha": Entry("strategies.asha:Asha", "multi-fidelity", "Li et al., MLSys 2020"),
     "bohb": Entry("strategies.bohb:Bohb", "multi-fidelity", "Falkner et al., ICML 2018"),
+    "curve_stopping": Entry("strategies.curve_stopping:CurveStopping", "multi-fidelity", "Domhan et al., IJCAI 2015"),
     "dehb": Entry("strategies.dehb:Dehb", "multi-fidelity", "Awad et al., IJCAI 2021"),
     "darts": Entry("strategies.darts:Darts", "one-shot", "Liu et al., ICLR 2019"),
     "darts-second_order": Entry("strategies.darts:Darts", "one-shot", "Liu et al., ICLR 2019", {"second_order": True}),

@@ -22,12 +22,14 @@ from .model_based import ModelBased
 @dataclass(frozen=True)
 class Settings:
     """initial: random cells at the start; growth: trainings between two fits, as a share of those before; exploring:
-    the share of a round that is drawn at random from the better half; predictor: of surrogates.CATALOGUE."""
+    the share of a round that is drawn at random from the better half; predictor: of surrogates.CATALOGUE; members: its
+    networks, one as in the paper, where it has several."""
 
     initial: int = 20
     growth: float = 1.0
     exploring: float = 0.5
     predictor: str = "brp_nas"
+    members: int = 1
 
     def __post_init__(self) -> None:
         if self.initial < 2 or not self.growth > 0 or not 0 <= self.exploring <= 1:
@@ -43,6 +45,8 @@ class IterativeRanking(ModelBased):
         super().__init__(problem, rng, settings.initial)
         self._settings = settings
         self._predictor = surrogates.build(settings.predictor, problem.space.whole)
+        if "members" in self._predictor.get_params():
+            self._predictor.set_params(members=settings.members)
 
     def propose(self, rows: np.ndarray, accuracies: np.ndarray) -> list[int]:
         self._predictor.fit(self.candidates.decisions[rows], accuracies)
