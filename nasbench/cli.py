@@ -15,6 +15,7 @@ from . import __version__
 from . import commands as training
 from .errors import NasbenchError, unknown
 from .fit_command import fit_parser
+from .score_command import score_parser
 from .terminal import Parser, Progress, names, show
 
 if TYPE_CHECKING:
@@ -150,6 +151,7 @@ def _table_parser(parser: argparse.ArgumentParser) -> None:
     add.add_argument("--between-tasks", action="store_true", help="draw how alike its tasks order the rows instead")
     add.set_defaults(command=_table_draw)
     training.table_parsers(commands)
+    score_parser(commands)
 
 
 def _compare(options: argparse.Namespace) -> None:

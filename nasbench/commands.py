@@ -138,7 +138,8 @@ def numbers(text: str, what: str) -> list[int]:
     return [int(part) for part in names(text)]
 
 
-def _processes(options: argparse.Namespace) -> int:
+def processes(options: argparse.Namespace) -> int:
+    """What --jobs says, -1 being one per core; NasbenchError for a number that is none."""
     if options.jobs == 0 or options.jobs < -1:
         raise NasbenchError(f"training needs at least one process, or -1 for one per core; not {options.jobs}.")
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
@@ -188,7 +189,7 @@ def _train(options: argparse.Namespace) -> None:
         raise NasbenchError("say what to train: --cell CELL for one, or --rows all (or a number) for many.")
     if options.shard < 1:
         raise NasbenchError(f"a shard holds at least 1 training, not {options.shard}.")
-    processes, seeds = _processes(options), numbers(options.seeds, "training seeds")
+    workers, seeds = processes(options), numbers(options.seeds, "training seeds")
     space = open_space("nasbench201")
     jobs = [] if options.rows is None else plan(space, _rows(options.rows), seeds)
     if options.rows is not None and options.out is None:
@@ -207,7 +208,7 @@ def _train(options: argparse.Namespace) -> None:
     jobs = [key for key in jobs if key not in skip]
     with Progress(task.key, "trainings", lines=True) as progress:
         count = run_campaign(
-            shards, Arrays.of(task), space, jobs, device, processes, options.trainer, options.shard, progress
+            shards, Arrays.of(task), space, jobs, device, workers, options.trainer, options.shard, progress
         )
     print(f"{count:,} trainings with {setting.trainer}; {len(jobs):,} of this plan are in {options.out}")
     if options.table:
@@ -294,7 +295,7 @@ def _replay(options: argparse.Namespace) -> None:
     now = Setting.of(task, then.protocol, device, options.trainer)
     with Progress(task.key, "trainings", lines=True) as progress:
         found = replay(
-            table, name, Arrays.of(task), now, options.rows, _processes(options), device, options.trainer,
+            table, name, Arrays.of(task), now, options.rows, processes(options), device, options.trainer,
             options.seed, progress,
         )  # fmt: skip
     print(f"{found.exact} of {found.trainings} trainings agree exactly, in every epoch")
