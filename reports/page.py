@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 
     from nasbench.spaces import Space
 
+    from .figures import Bands
     from .style import Look
 
 log = logging.getLogger(__name__)
@@ -109,43 +110,49 @@ def _swap(new: Path, target: Path) -> None:
 
 def _build(study: Study, folder: Path) -> None:
     from . import style
+    from .figures import bands
 
     analyses = [analyse(study, metric) for metric in study.metrics]
+    curves = {found.metric: bands(study, found.metric, found.order) for found in analyses}
     looks = style.looks(study.families)
     space = study.space
     cells = best_cells(study, space)
     with style.styled():
-        figures = {shown.name: shown for shown in _figures(study, analyses, looks, folder, space, cells)}
+        figures = {shown.name: shown for shown in _figures(study, analyses, curves, looks, folder, space, cells)}
     shown_tables = {table.name: table for table in _tables(study, analyses, cells)}
     for table in shown_tables.values():
         save_table(folder, table)
-    (folder / "tables" / "anytime.csv").write_text(_curves(study, analyses), **UTF8)
+    (folder / "tables" / "anytime.csv").write_text(_curves(study, analyses, curves), **UTF8)
     (folder / "index.html").write_text(_render(study, analyses, figures, shown_tables, looks), **UTF8)
 
 
 def _figures(
     study: Study,
     analyses: Sequence[Analysis],
+    curves: Mapping[str, dict[str, Bands]],
     looks: dict[str, Look],
     folder: Path,
     space: Space | None,
     cells: Sequence[Found],
 ) -> Iterator[Shown]:
     """Every figure, written as SVG and PNG on the way."""
-    from . import comparisons, figures
+    from . import comparisons, crowds, figures
 
     def show(name: str, figure: Figure, title: str) -> Shown:
         return save_figure(folder, name, figure, title)
 
     for found in analyses:
         metric, word = found.metric, METRICS[found.metric]
-        yield show(
-            f"anytime_{metric}",
-            figures.anytime(study, metric, looks, found.order),
-            f"{word} regret over budget",
-        )
+        crowded = len(found.order) > figures.CROWD
+        draw = crowds.overview if crowded else figures.anytime
+        figure = draw(study, metric, looks, found.order, curves[metric])
+        yield show(f"anytime_{metric}", figure, f"{word} regret over budget")
+        if crowded:
+            figure = crowds.by_family(study, metric, looks, found.order, curves[metric])
+            yield show(f"families_{metric}", figure, f"{word} regret over budget, family by family")
         if study.suite.workers > 1:
-            figure = figures.anytime(study, metric, looks, found.order, "clock")
+            along = figures.bands(study, metric, found.order, "clock")
+            figure = draw(study, metric, looks, found.order, along, "clock")
             yield show(f"clock_{metric}", figure, f"{word} regret over simulated time")
         figure = figures.distribution(study, metric, looks, found.order, found.middles)
         yield show(f"distribution_{metric}", figure, f"distribution of final {word} regret")
@@ -195,25 +202,15 @@ def _tables(study: Study, analyses: Sequence[Analysis], cells: Sequence[Found]) 
             yield table
 
 
-def _curves(study: Study, analyses: Sequence[Analysis]) -> str:
+def _curves(study: Study, analyses: Sequence[Analysis], curves: Mapping[str, dict[str, Bands]]) -> str:
     """The points of the curves as CSV."""
-    from .statistics import band
-
     frames = []
     for found in analyses:
         for task in study.tasks:
-            for name in found.order:
-                curve = study.curve(found.metric, task, name)
-                if curve is not None:
-                    mean, low, high = band(curve.regret)
-                    labels = {
-                        "metric": METRICS[found.metric],
-                        "task": task,
-                        "strategy": name,
-                        "runs": len(curve.regret),
-                    }
-                    values = {"spent": curve.x, "regret_mean": mean, "low": low, "high": high}
-                    frames.append(pd.DataFrame(labels | values))
+            for name, (x, mean, low, high) in curves[found.metric][task].items():
+                runs = len(study.values(found.metric, task, name))
+                labels = {"metric": METRICS[found.metric], "task": task, "strategy": name, "runs": runs}
+                frames.append(pd.DataFrame(labels | {"spent": x, "regret_mean": mean, "low": low, "high": high}))
     found_frame = pd.concat(frames) if frames else pd.DataFrame()
     return found_frame.to_csv(index=False, lineterminator="\n", float_format="%.6g")
 
