@@ -6,6 +6,7 @@ Where things are:
     statistics.py   interquartile means, bootstrap intervals, ranks, tests, probabilities of improvement
     tables.py       a table as CSV, Markdown and cells of the page; numbers as people read them
     standings.py    the tables of who is how good; accounts.py: of what was spent, found, known and used
+    amounts.py      what runs had reached after any amount of any currency; choices.py: the best for every budget
     figures.py      figures of runs; crowds.py: of the curves of many strategies
     comparisons.py  figures of strategies against each other; cells.py: of cells
     style.py        the look of every strategy; figures as SVG and PNG

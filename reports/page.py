@@ -24,7 +24,8 @@ from markupsafe import Markup, escape
 from nasbench.errors import NasbenchError
 from nasbench.tables import open_table
 
-from . import accounts, findings, standings, tables
+from . import accounts, choices, findings, standings, tables
+from .amounts import Amounts
 from .analysis import Analysis, analyse
 from .cells import Found, best_cells, draw_cells
 from .study import METRICS, Study
@@ -119,11 +120,14 @@ def _build(study: Study, folder: Path) -> None:
     cells = best_cells(study, space)
     with style.styled():
         figures = {shown.name: shown for shown in _figures(study, analyses, curves, looks, folder, space, cells)}
+    amounts = Amounts(study)
+    chosen = {metric: choices.choices(amounts, metric) for metric in study.metrics}
     shown_tables = {table.name: table for table in _tables(study, analyses, cells)}
+    shown_tables |= {f"choice_{m}": choices.matrix(amounts, m, found) for m, found in chosen.items()}
     for table in shown_tables.values():
         save_table(folder, table)
     (folder / "tables" / "anytime.csv").write_text(_curves(study, analyses, curves), **UTF8)
-    (folder / "index.html").write_text(_render(study, analyses, figures, shown_tables, looks), **UTF8)
+    (folder / "index.html").write_text(_render(study, analyses, figures, shown_tables, looks, chosen=chosen), **UTF8)
 
 
 def _figures(
@@ -221,6 +225,7 @@ def _render(
     figures: dict[str, Shown],
     shown_tables: dict[str, tables.Table],
     looks: dict[str, Look],
+    **more: Any,
 ) -> str:
     suite, table = study.suite, study.manifest["table"]
     return (
@@ -237,6 +242,7 @@ def _render(
             tables=shown_tables,
             looks=looks,
             findings=findings,
+            choices=choices,
             budget=findings.budget_in_words(study),
             headline=findings.headline(study, analyses),
             provenance=_provenance(study.results.folder),
@@ -245,6 +251,7 @@ def _render(
             again=shlex.quote(f"{suite.name}-again"),
             from_python=_from_python(study),
             finite=np.isfinite,
+            **more,
         )
     )
 

@@ -126,6 +126,26 @@ def mann_whitney_holm(places: pd.DataFrame) -> pd.DataFrame:
     return found.loc[names, names].fillna(1.0)
 
 
+def leader_p_values(samples: Mapping[str, np.ndarray], leader: str) -> dict[str, float]:
+    """Two-sided p-values of Mann and Whitney's tests of every other strategy against one, Holm-adjusted over these.
+
+    nan where either has fewer than two runs. That the leader was picked by the same runs is ignored, so that p-values
+    are a little too small.
+    """
+    from scipy import stats
+
+    raw = {}
+    for name, values in samples.items():
+        if name != leader and min(len(values), len(samples[leader])) >= 2:
+            p = float(stats.mannwhitneyu(samples[leader], values).pvalue)
+            raw[name] = 1.0 if np.isnan(p) else p
+    found, running = {name: np.nan for name in samples if name != leader}, 0.0
+    for k, name in enumerate(sorted(raw, key=lambda name: raw[name])):
+        running = max(running, min(1.0, raw[name] * (len(raw) - k)))
+        found[name] = running
+    return found
+
+
 class Pairs(NamedTuple):
     """Probability [strategy, strategy] that a run of the row ends better than one of the column.
 

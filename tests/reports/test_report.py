@@ -321,7 +321,7 @@ def test_many_strategies_get_a_row_per_family(six, tmp_path):
             target.write_text(json.dumps({**json.loads(path.read_text()), "strategy": copy}))
     (folder / "suite.json").write_text(json.dumps(manifest))
     found = Page(reports.write(folder))
-    assert "One row a family" in found.text
+    assert "One panel a family" in found.text
     ranking = pd.read_csv(folder / "report" / "tables" / "ranking_val.csv")
     assert len(ranking) == 12
 

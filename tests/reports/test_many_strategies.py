@@ -1,0 +1,130 @@
+"""Reports of many strategies: looks by family, the best for every budget, costs, currencies, two objectives."""
+
+from __future__ import annotations
+
+import itertools
+import json
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import reports
+import strategies
+from nasbench.runs import Suite, compare
+from reports import amounts, choices, crowds, style
+from reports.study import Study
+
+SEVERAL = ("random_search", "local_search", "zero_cost", "nsga2", "random_pareto")
+
+
+@pytest.fixture(scope="module")
+def several(tmp_path_factory) -> Path:
+    """A comparison whose strategies differ in family and in what they spend on."""
+    folder = tmp_path_factory.mktemp("several") / "results"
+    fields = {"name": "several", "tasks": ["cifar10", "cifar100"], "strategies": SEVERAL, "seeds": 3,
+              "budget": "20evals"}  # fmt: skip
+    compare(Suite.from_fields(fields), strategies.CATALOGUE, folder, jobs=1)
+    reports.write(folder)
+    return folder
+
+
+def read(folder: Path, name: str) -> pd.DataFrame:
+    return pd.read_csv(folder / "report" / "tables" / f"{name}.csv")
+
+
+def lab(colour: str, blindness: np.ndarray) -> np.ndarray:
+    """CIELAB of a colour as someone with this matrix of Machado et al. sees it."""
+    light = np.array([style._to_light(int(colour[i : i + 2], 16) / 255) for i in (1, 3, 5)])
+    to_xyz = np.array([[0.4124, 0.3576, 0.1805], [0.2126, 0.7152, 0.0722], [0.0193, 0.1192, 0.9505]])
+    xyz = to_xyz @ np.clip(blindness @ light, 0, 1) / (0.9505, 1, 1.089)
+    f = np.where(xyz > 0.008856, np.cbrt(xyz), 7.787 * xyz + 16 / 116)
+    return np.array([116 * f[1] - 16, 500 * (f[0] - f[1]), 200 * (f[1] - f[2])])
+
+
+@pytest.mark.parametrize(
+    "blindness",
+    [
+        [[1, 0, 0], [0, 1, 0], [0, 0, 1]],
+        [[0.152286, 1.052583, -0.204868], [0.114503, 0.786281, 0.099216], [-0.003882, -0.048116, 1.051998]],
+        [[0.367322, 0.860646, -0.227968], [0.280085, 0.672501, 0.047413], [-0.01182, 0.04294, 0.968881]],
+    ],
+    ids=["none", "red", "green"],
+)
+def test_families_can_be_told_apart(blindness):
+    seen = [lab(hue, np.array(blindness)) for hue, _ in style.FAMILIES.values()]
+    assert min(np.linalg.norm(a - b) for a, b in itertools.combinations(seen, 2)) > 18
+    assert len({marker for _, marker in style.FAMILIES.values()}) == len(style.FAMILIES)
+
+
+def test_every_strategy_of_the_catalogue_has_a_look_of_its_own():
+    families = {name: entry.family for name, entry in strategies.CATALOGUE.items()}
+    found = style.looks(families | {"Mine": "own", "Odd": "something else"})
+    assert len({(look.colour, look.dashes) for look in found.values()}) == len(found)
+    assert {
+        families[a] == families[b] for a, b in itertools.combinations(families, 2) if found[a].hue == found[b].hue
+    } == {True}
+    assert set(families.values()) <= set(style.FAMILIES)
+
+
+def test_labels_do_not_cover_each_other():
+    rng = np.random.default_rng(0)
+    for _ in range(50):
+        wanted = sorted(rng.random(8) ** 3, reverse=True)
+        found = crowds.spread(wanted, 0.1)
+        assert (-np.diff(found) > 0.1 - 1e-9).all()
+        assert found[-1] >= -1e-9
+    assert crowds.spread([0.9, 0.5], 0.1) == [0.9, 0.5]
+
+
+def test_ladder_of_budgets():
+    assert choices.ladder(60, True) == [1, 3, 7, 15, 30, 60]
+    assert choices.ladder(3, True) == [1, 3]
+    assert choices.ladder(64.0, False, 3) == [16, 32, 64]
+
+
+def test_choice_is_the_lowest_mean_and_what_cannot_be_told_from_it():
+    rng = np.random.default_rng(0)
+    regrets = {"good": rng.random(20), "level": rng.random(20) + 0.05, "bad": rng.random(20) + 2}
+    regrets["late"] = np.append(np.zeros(19), np.inf)
+    cells = {name: np.arange(20) for name in regrets}
+    found = choices.choose(regrets, cells, np.nan, np.nan)
+    assert found is not None
+    assert (found.strategy, found.tied, found.compared) == ("good", ["level"], 3)
+    near = choices.choose(regrets, {name: np.full(20, k) for k, name in enumerate(regrets)}, 3.0, 1)
+    assert near is not None
+    assert near.tied == ["level", "bad"]  # whatever the runs say, the table's seeds do not resolve 2 points
+    assert choices.choose({"late": regrets["late"]}, {"late": cells["late"]}, np.nan, np.nan) is None
+
+
+def test_matrix_agrees_with_the_runs(several):
+    table = read(several, "choice_val")
+    assert table["budget"].tolist() == [1, 2, 5, 10, 20]
+    runs = pd.read_csv(several / "runs.csv")
+    for task in ("cifar10", "cifar100"):
+        means = runs[runs["task"] == task].groupby("strategy")["val_regret"].mean()
+        last = table.iloc[-1]
+        assert last[f"{task}_mean_regret"] == pytest.approx(means.min())
+        assert means[last[f"{task}_strategy"]] == pytest.approx(means.min())
+    page = (several / "report" / "index.html").read_text(encoding="utf-8")
+    assert "Which strategy for which budget" in page
+
+
+def test_positions_in_the_ledger_with_one_worker_and_with_several():
+    kinds = ["proxy", "training", "proxy", "training"]
+    assert amounts.positions(kinds, np.array([1.0, 2, 0, 3]), np.array([3.0, 6])).tolist() == [1, 3]
+    kinds = ["training"] * 3  # the first ends when the second has begun
+    assert amounts.positions(kinds, np.array([2.0, 2, 2]), np.array([4.0, 6, 6])).tolist() == [1, 2, 2]
+
+
+def test_regret_after_an_amount(several):
+    found, document = amounts.Amounts(Study(several)), None
+    document = json.loads((several / "runs" / "cifar10" / "local_search" / "00000.json").read_text())
+    seconds = np.cumsum(document["ledger"]["seconds"])
+    best = document["best"]["val_acc"]
+    for step, accuracy in zip(document["incumbents"]["step"], document["incumbents"]["val_acc"], strict=True):
+        regrets, _ = found.after("val", "cifar10", "local_search", "seconds", float(seconds[step]))
+        assert regrets[0] == pytest.approx(best - accuracy)
+    regrets, cells = found.after("val", "cifar10", "local_search", "seconds", float(seconds[0]) / 2)
+    assert (regrets[0], cells[0]) == (np.inf, -1)
