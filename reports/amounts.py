@@ -90,10 +90,11 @@ class Amounts:
         return [currency for currency in CURRENCIES.values() if all(currency in total for total in every)]
 
     def common(self, task: str, currency: str) -> tuple[float, str]:
-        """What the median run of the cheapest strategy spent in all, and which strategy that is."""
+        """What the median run of the cheapest strategy spent in all, and which strategy that is; "" if all are."""
         totals = {name: float(np.median([p.total[currency] for p in ps])) for name, ps in self.runs(task).items()}
         cheapest = min(totals, key=lambda name: totals[name])
-        return totals[cheapest], cheapest
+        alike = np.isclose(max(totals.values()), totals[cheapest], rtol=ROUNDING)
+        return totals[cheapest], "" if alike else cheapest
 
     def after(
         self, metric: str, task: str, strategy: str, currency: str, amount: float

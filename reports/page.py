@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
-import dataclasses
-import importlib.metadata
-import json
 import logging
 import os
 import re
@@ -22,9 +18,8 @@ import pandas as pd
 from markupsafe import Markup, escape
 
 from nasbench.errors import NasbenchError
-from nasbench.tables import open_table
 
-from . import accounts, choices, findings, standings, tables
+from . import accounts, choices, costs, currencies, findings, provenance, standings, tables
 from .amounts import Amounts
 from .analysis import Analysis, analyse
 from .cells import Found, best_cells, draw_cells
@@ -123,11 +118,22 @@ def _build(study: Study, folder: Path) -> None:
     amounts = Amounts(study)
     chosen = {metric: choices.choices(amounts, metric) for metric in study.metrics}
     shown_tables = {table.name: table for table in _tables(study, analyses, cells)}
+    compared = []
+    if len(study.strategies) > 1:
+        compared = [currencies.compare_currencies(amounts, metric) for metric in study.metrics]
+        with style.styled():
+            figures |= {
+                shown.name: shown for shown in _spending_figures(study, analyses[0].order, compared, looks, folder)
+            }
+    for table in (costs.table(study, analyses[0].order), *_currency_tables(study, compared)):
+        shown_tables[table.name] = table
     shown_tables |= {f"choice_{m}": choices.matrix(amounts, m, found) for m, found in chosen.items()}
     for table in shown_tables.values():
         save_table(folder, table)
     (folder / "tables" / "anytime.csv").write_text(_curves(study, analyses, curves), **UTF8)
-    (folder / "index.html").write_text(_render(study, analyses, figures, shown_tables, looks, chosen=chosen), **UTF8)
+    (folder / "index.html").write_text(
+        _render(study, analyses, figures, shown_tables, looks, chosen=chosen, compared=compared), **UTF8
+    )
 
 
 def _figures(
@@ -171,6 +177,30 @@ def _figures(
             yield show("best_cells", draw_cells(study, space, cells), "the best cells that were found")
         except (NasbenchError, NotImplementedError) as error:
             log.warning("cells are not drawn: %s", error)
+
+
+def _spending_figures(
+    study: Study,
+    order: Sequence[str],
+    compared: Sequence[currencies.Comparison],
+    looks: dict[str, Look],
+    folder: Path,
+) -> Iterator[Shown]:
+    """Figures of what was spent, and of rankings by what was spent."""
+    figure = costs.bars(study, order, looks)
+    if figure is not None:
+        yield save_figure(folder, "costs", figure, "expenses by kind")
+    for found in compared:
+        if len(found.currencies) > 1:
+            title = f"places by {METRICS[found.metric]} regret under each currency"
+            yield save_figure(folder, f"currencies_{found.metric}", currencies.slopes(found, looks), title)
+
+
+def _currency_tables(study: Study, compared: Sequence[currencies.Comparison]) -> Iterator[tables.Table]:
+    for found in compared:
+        if len(found.currencies) > 1:
+            yield from currencies.tables(found, study.tasks)
+            yield currencies.held_table(found, study.tasks)
 
 
 def save_figure(folder: Path, name: str, figure: Figure, title: str) -> Shown:
@@ -243,13 +273,15 @@ def _render(
             looks=looks,
             findings=findings,
             choices=choices,
+            costs=costs,
+            currencies=currencies,
             budget=findings.budget_in_words(study),
             headline=findings.headline(study, analyses),
-            provenance=_provenance(study.results.folder),
-            libraries={name: _version(name) for name in LIBRARIES},
-            toml=_toml(study),
+            provenance=provenance.read_provenance(study.results.folder),
+            libraries={name: provenance.version(name) for name in LIBRARIES},
+            toml=provenance.to_toml(study),
             again=shlex.quote(f"{suite.name}-again"),
-            from_python=_from_python(study),
+            from_python=provenance.from_python(study),
             finite=np.isfinite,
             **more,
         )
@@ -280,78 +312,3 @@ def _links(text: Any) -> Markup:
         linked,
     )
     return Markup(linked)
-
-
-def _provenance(folder: Path) -> dict[str, Any]:
-    """What provenance.json says, each entry "not recorded" where it is missing or of the wrong type."""
-    found: Any = {}
-    with contextlib.suppress(OSError, ValueError, RecursionError):
-        found = json.loads((folder / "provenance.json").read_bytes())
-    found = found if isinstance(found, dict) else {}
-    kinds = {"command": str, "date": str, "platform": str, "jobs": int, "versions": dict}
-    return {name: found[name] if isinstance(found.get(name), kind) else None for name, kind in kinds.items()}
-
-
-def _version(package: str) -> str:
-    try:
-        return importlib.metadata.version(package)
-    except importlib.metadata.PackageNotFoundError:
-        return "not installed"
-
-
-def _toml(study: Study) -> str:
-    """The suite as a file from which it can be run again: every field that is not at its default."""
-    suite, known = study.suite, study.manifest["strategies"]
-    fields = {field.name: getattr(suite, field.name) for field in dataclasses.fields(suite)}
-    defaults = {
-        field.name: field.default_factory() if callable(field.default_factory) else field.default
-        for field in dataclasses.fields(suite)
-    }
-    kept = {name: value for name, value in fields.items() if value != defaults[name]}
-    if suite.mode != "train":
-        kept["table"] = suite.table
-    kept["strategies"] = [
-        f"{known[name]['path']}:{known[name].get('name', name)}" if known.get(name, {}).get("path") else name
-        for name in suite.strategies
-    ]
-    return "".join(f"{name} = {_value(kept[name])}\n" for name in fields if name in kept)
-
-
-def _value(value: Any) -> str:
-    """A value as TOML."""
-    if isinstance(value, Mapping):
-        inside = ", ".join(f"{json.dumps(str(k), ensure_ascii=False)} = {_value(v)}" for k, v in value.items())
-        return f"{{ {inside} }}" if inside else "{}"
-    if isinstance(value, (list, tuple)):
-        return f"[{', '.join(map(_value, value))}]"
-    if isinstance(value, str):  # under the locale C, arguments hold the bytes of UTF-8 as surrogates
-        with contextlib.suppress(UnicodeError):
-            value = value.encode("utf-8", "surrogateescape").decode("utf-8")
-    return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
-
-
-def _from_python(study: Study) -> list[str]:
-    """What the file cannot name, because it was passed to `compare` from Python."""
-    import strategies
-
-    suite, known, found = study.suite, study.manifest["strategies"], []
-    if suite.mode != "train" and not _is_file(suite.table, study.manifest["table"]):
-        found.append("the table")
-    own = [
-        name for name in study.strategies
-        if not known.get(name, {}).get("path")
-        and getattr(strategies.CATALOGUE.get(name), "where", None) != known.get(name, {}).get("where")
-    ]  # fmt: skip
-    return found + (
-        [f"the strategies {findings.listed(own)}" if len(own) > 1 else f"the strategy {own[0]}"] if own else []
-    )
-
-
-def _is_file(name: str, table: Mapping[str, Any]) -> bool:
-    """Whether the recorded table is the one that the suite names; by its name alone if that is not at hand."""
-    if Path(name).stem != table["name"]:
-        return False
-    try:
-        return open_table(name).checksum == table["checksum"]
-    except (NasbenchError, OSError):
-        return True

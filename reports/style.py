@@ -141,7 +141,8 @@ def mixed(colour: str, other: str, share: float, linear: bool = False) -> str:
     """A colour with a share of another mixed in, in light itself if `linear`, else as numbers of the screen."""
     ends = [tuple(map(_to_light, to_rgb(c))) if linear else to_rgb(c) for c in (colour, other)]
     parts = [a + share * (b - a) for a, b in zip(*ends, strict=True)]
-    return to_hex([_from_light(part) if linear else part for part in parts])
+    red, green, blue = (_from_light(part) if linear else part for part in parts)
+    return to_hex((red, green, blue))
 
 
 def _to_light(part: float) -> float:

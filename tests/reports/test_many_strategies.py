@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import json
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -13,7 +14,7 @@ import pytest
 import reports
 import strategies
 from nasbench.runs import Suite, compare
-from reports import amounts, choices, crowds, style
+from reports import amounts, choices, costs, crowds, currencies, statistics, style
 from reports.study import Study
 
 SEVERAL = ("random_search", "local_search", "zero_cost", "nsga2", "random_pareto")
@@ -128,3 +129,63 @@ def test_regret_after_an_amount(several):
         assert regrets[0] == pytest.approx(best - accuracy)
     regrets, cells = found.after("val", "cifar10", "local_search", "seconds", float(seconds[0]) / 2)
     assert (regrets[0], cells[0]) == (np.inf, -1)
+
+
+def test_costs_by_kind_are_the_ledgers():
+    ledger = {"kind": ["supernet", "training", "training"], "seconds": [50.0, 10.0, 20.0], "epochs": [5.0, 1.0, 2.0],
+              "flops": [None, 1e9, 2e9], "evaluations": [3.0, 0.5, 1.0]}  # fmt: skip
+    empty = {name: [] for name in ledger}
+    documents = {("t", "one_shot"): [{"ledger": ledger}, {"ledger": empty}], ("t", "plain"): [{"ledger": empty}]}
+    results = SimpleNamespace(documents=[d for found in documents.values() for d in found])
+    study = SimpleNamespace(strategies=["one_shot", "plain"], tasks=["t"], documents=documents, results=results)
+    found = costs.by_kind(study)
+    assert found.loc["one_shot", ("evaluations", "supernet")] == 1.5
+    assert found.loc["one_shot", ("seconds", "training")] == 15
+    assert np.isnan(found.loc["one_shot", ("flops", "supernet")])
+    assert found.loc["one_shot", ("flops", "training")] == 1.5e9
+    assert found.loc["plain", ("evaluations", "training")] == 0
+    assert {kind for _, kind in found.columns} == {"supernet", "training"}
+
+
+def test_costs_on_the_page(several):
+    table = read(several, "costs").set_index("strategy")
+    runs = pd.read_csv(several / "runs.csv")
+    assert table["evaluations_on_training"].to_numpy() == pytest.approx(20)
+    assert table["measured_overhead_seconds"].notna().all()
+    assert set(table.index) == set(runs["strategy"])
+
+
+def test_agreement_of_rankings():
+    rng = np.random.default_rng(0)
+    task = [rng.normal(k, 0.01, 10) for k in range(6)]
+    other = [10 - values for values in task]
+    found, chance = statistics.rank_agreement({"a": [task], "b": [other], "c": [task]})
+    assert found["a", "b"].value == pytest.approx(-1)
+    assert found["a", "c"] == pytest.approx((1, 1, 1))
+    assert chance == pytest.approx(1)  # nothing here is near enough to change places
+    level = [rng.normal(0, 1, 10) for _ in range(6)]
+    _, chance = statistics.rank_agreement({"a": [level], "b": [level]})
+    assert chance < 0.8
+
+
+def test_equal_seconds_are_what_the_cheapest_strategy_spent(several):
+    study = Study(several)
+    found = currencies.compare_currencies(amounts.Amounts(study), "val")
+    assert found.currencies == ["evaluations", "seconds"]
+    assert found.unknown == {"flops": ["cifar10", "cifar100"]}
+    assert currencies.in_words(found)[0].startswith("FLOPs are left out: not every expense on cifar10 and cifar100")
+    ledger = study.results.ledger
+    totals = ledger.groupby(["task", "strategy", "seed"], observed=True)["seconds"].sum()
+    medians = totals.groupby(level=["task", "strategy"], observed=True).median()
+    for task in study.tasks:
+        assert found.held["seconds", task].amount == pytest.approx(medians[task].min())
+        assert found.held["seconds", task].cheapest == medians[task].idxmin()
+        assert found.held["evaluations", task] == (20, "")
+        finals = study.runs[study.runs["task"] == task].groupby("strategy")["val_regret"].mean()
+        assert found.means["evaluations"][task].to_dict() == pytest.approx(finals.to_dict())
+        assert (found.means["seconds"][task] >= found.means["evaluations"][task] - 1e-9).all()
+    table = read(several, "currencies_val")
+    assert table["evaluations_place"].is_monotonic_increasing
+    taus = read(several, "currency_taus_val")
+    assert taus["kendall_tau"].item() == pytest.approx(table["evaluations_mean_rank"].corr(
+        table["seconds_mean_rank"], method="kendall"))  # fmt: skip
