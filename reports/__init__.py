@@ -8,6 +8,7 @@ Where things are:
     standings.py    the tables of who is how good; accounts.py: of what was spent, found, known and used
     amounts.py      what runs had reached after any amount of any currency; choices.py: the best for every budget
     costs.py        expenses by kind; currencies.py: the ranking under equal evaluations, seconds and FLOPs
+    pareto.py       fronts of accuracy and a second objective
     figures.py      figures of runs; crowds.py: of the curves of many strategies
     comparisons.py  figures of strategies against each other; cells.py: of cells
     style.py        the look of every strategy; figures as SVG and PNG

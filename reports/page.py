@@ -19,7 +19,7 @@ from markupsafe import Markup, escape
 
 from nasbench.errors import NasbenchError
 
-from . import accounts, choices, costs, currencies, findings, provenance, standings, tables
+from . import accounts, choices, costs, currencies, findings, pareto, provenance, standings, tables
 from .amounts import Amounts
 from .analysis import Analysis, analyse
 from .cells import Found, best_cells, draw_cells
@@ -127,13 +127,19 @@ def _build(study: Study, folder: Path) -> None:
             }
     for table in (costs.table(study, analyses[0].order), *_currency_tables(study, compared)):
         shown_tables[table.name] = table
+    paretos = pareto.all_fronts(study)
+    if paretos:
+        with style.styled():
+            figure = pareto.surfaces(study, paretos, looks)
+            figures["fronts"] = save_figure(folder, "fronts", figure, "median attainment surfaces")
+    shown_tables |= {table.name: table for table in (pareto.table(study, found) for found in paretos)}
     shown_tables |= {f"choice_{m}": choices.matrix(amounts, m, found) for m, found in chosen.items()}
     for table in shown_tables.values():
         save_table(folder, table)
     (folder / "tables" / "anytime.csv").write_text(_curves(study, analyses, curves), **UTF8)
-    (folder / "index.html").write_text(
-        _render(study, analyses, figures, shown_tables, looks, chosen=chosen, compared=compared), **UTF8
-    )
+    more = {"chosen": chosen, "compared": compared, "paretos": paretos}
+    page = _render(study, analyses, figures, shown_tables, looks, **more)
+    (folder / "index.html").write_text(page, **UTF8)
 
 
 def _figures(
@@ -275,6 +281,7 @@ def _render(
             choices=choices,
             costs=costs,
             currencies=currencies,
+            pareto=pareto,
             budget=findings.budget_in_words(study),
             headline=findings.headline(study, analyses),
             provenance=provenance.read_provenance(study.results.folder),

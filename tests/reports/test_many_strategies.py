@@ -14,7 +14,7 @@ import pytest
 import reports
 import strategies
 from nasbench.runs import Suite, compare
-from reports import amounts, choices, costs, crowds, currencies, statistics, style
+from reports import amounts, choices, costs, crowds, currencies, pareto, statistics, style
 from reports.study import Study
 
 SEVERAL = ("random_search", "local_search", "zero_cost", "nsga2", "random_pareto")
@@ -189,3 +189,62 @@ def test_equal_seconds_are_what_the_cheapest_strategy_spent(several):
     taus = read(several, "currency_taus_val")
     assert taus["kendall_tau"].item() == pytest.approx(table["evaluations_mean_rank"].corr(
         table["seconds_mean_rank"], method="kendall"))  # fmt: skip
+
+
+def test_fronts_by_hand():
+    pytest.importorskip("moocore")
+    scale = pareto.Scale(worst_accuracy=50.0, best_accuracy=90.0, least=1.0, most=5.0)
+    points = scale(np.array([90.0, 70.0, 60.0, 40.0]), np.array([3.0, 2.0, 4.0, 1.0]))
+    assert points.tolist() == [[0, 0.5], [0.5, 0.25], [0.75, 0.75], [1.25, 0]]
+    found = pareto.front(points)
+    assert found.tolist() == [[0, 0.5], [0.5, 0.25], [1.25, 0]]
+    assert pareto.hypervolume(found) == pytest.approx(0.5 * 1 + 0.25 * 0.5)  # the last is beyond the reference point
+    assert pareto.hypervolume(np.empty((0, 2))) == 0
+    assert pareto.igd_plus(found, found) == 0
+    missed = np.array([[0.5, 0.5]])  # of three points: by 0.5 in accuracy, by 0.25, by 0.5 in the objective
+    assert pareto.igd_plus(missed, found) == pytest.approx((0.5 + 0.25 + 0.5) / 3)
+    assert pareto.igd_plus(np.empty((0, 2)), found) == pytest.approx(np.sqrt(2))
+    accuracy, objective = scale.back(found)
+    assert (accuracy[1], objective[1]) == (70, 2)
+
+
+def test_median_attainment_by_hand():
+    pytest.importorskip("moocore")
+    runs = [np.array([[0.0, 0.5]]), np.array([[0.5, 0.25]]), np.array([[0.25, 0.75]])]
+    found = pareto.attained(runs)  # at least two of three
+    assert found.tolist() == [[0.25, 0.75], [0.5, 0.5]]
+    assert pareto.attained([runs[0], np.empty((0, 2))]).tolist() == [[0.0, 0.5]]
+    assert pareto.attained([np.empty((0, 2))] * 2).tolist() == [[1.0, 1.0]]
+
+
+def test_hypervolume_of_a_run_is_that_of_its_cells(several):
+    pytest.importorskip("moocore")
+    study = Study(several)
+    assert pareto.objectives(study) == ["latency_seconds"]
+    found = pareto.fronts(study, "cifar100", "latency_seconds")
+    assert found is not None
+    truth = study.table.curves("cifar100")
+    accuracy, latency = truth.mean("val_acc"), truth.mean("latency_seconds")
+    low = np.quantile(accuracy, 0.1)
+
+    def area(cells) -> float:
+        """Of the union of rectangles, swept by latency."""
+        total, best, last = 0.0, low, None
+        for second, height in sorted(zip(latency[cells], accuracy[cells], strict=True)):
+            total += 0 if last is None else (second - last) * (best - low)
+            best, last = max(best, height), second
+        return total + (latency.max() - last) * (best - low)
+
+    document = study.documents["cifar100", "nsga2"][0]
+    expected = area(np.array(document["steps"]["cell"])) / area(np.arange(len(accuracy)))
+    assert found.indicators["nsga2"].hypervolume[0] == pytest.approx(expected)
+    table = read(several, "fronts_latency_seconds_cifar100").set_index("strategy")
+    assert table.loc["nsga2", "hypervolume_mean"] == pytest.approx(found.indicators["nsga2"].hypervolume.mean())
+    assert set(table.index) == set(SEVERAL)
+
+
+def test_fronts_without_moocore_are_one_sentence(several, tmp_path, monkeypatch):
+    monkeypatch.setattr(pareto, "available", lambda: False)
+    page = reports.write(several, tmp_path / "report").read_text(encoding="utf-8")
+    assert "need the package moocore, which is not installed" in page
+    assert not (tmp_path / "report" / "figures" / "fronts.png").exists()
