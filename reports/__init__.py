@@ -6,9 +6,14 @@ Where things are:
     statistics.py   interquartile means, bootstrap intervals, ranks, tests, probabilities of improvement
     tables.py       a table as CSV, Markdown and cells of the page; numbers as people read them
     standings.py    the tables of who is how good; accounts.py: of what was spent, found, known and used
-    figures.py      figures of runs; comparisons.py: of strategies against each other; cells.py: of cells
+    amounts.py      what runs had reached after any amount of any currency; choices.py: the best for every budget
+    costs.py        expenses by kind; currencies.py: the ranking under equal evaluations, seconds and FLOPs
+    pareto.py       fronts of accuracy and a second objective
+    figures.py      figures of runs; crowds.py: of the curves of many strategies
+    comparisons.py  figures of strategies against each other; cells.py: of cells
     style.py        the look of every strategy; figures as SVG and PNG
     findings.py     the sentences
+    provenance.py   how the comparison was made and can be made again
     page.py         puts them together; template.html is the page
 """
 

@@ -26,7 +26,7 @@ def budget(study: Study) -> Table:
     kinds = list(dict.fromkeys(frame["kind"])) if len(frame) else []
     sums = frame.groupby(["task", "strategy", "seed", "kind"], observed=True)[currency].sum()
     seconds = frame.groupby(["task", "strategy", "seed"], observed=True)["seconds"].sum(min_count=1)
-    timings = _timings(study)
+    timings = overheads(study)
     rows, records = [], []
     for name in study.strategies:
         own = [d for t in study.tasks for d in documents.get((t, name), [])]
@@ -60,7 +60,7 @@ def budget(study: Study) -> Table:
                 number(record["repeats_median"], 0),
                 ", ".join(f"{ends[s]:,} {s}" for s in ENDS if s in ends),
                 number(record["training_hours_median"], 1),
-                _seconds(record["measured_overhead_seconds_median"]),
+                seconds_in_words(record["measured_overhead_seconds_median"]),
             ]
         )
     whole = f"spent, all on {kinds[0]}" if len(kinds) == 1 else "spent"
@@ -72,8 +72,8 @@ def budget(study: Study) -> Table:
     return build("budget", columns, rows, pd.DataFrame(records))
 
 
-def _timings(study: Study) -> pd.Series:
-    """Median overhead by strategy; empty if timings.csv is missing or damaged."""
+def overheads(study: Study) -> pd.Series:
+    """Median measured seconds in ask and tell by strategy; empty if timings.csv is missing or damaged."""
     try:
         found = study.results.timings
         seconds = pd.to_numeric(found["overhead_seconds"], errors="coerce").replace([np.inf, -np.inf], np.nan)
@@ -97,7 +97,7 @@ def _range(values: np.ndarray) -> str:
     return " / ".join(amount(float(v)) for v in (values.min(), np.median(values), values.max()))
 
 
-def _seconds(value: float) -> str:
+def seconds_in_words(value: float) -> str:
     if math.isnan(value):
         return "not recorded"
     return f"{value * 1000:.2g} ms" if value < 0.1 else f"{value:.2g} s"

@@ -68,30 +68,34 @@ def _stack(bars: Sequence[Line2D]) -> int:
 def pairwise(pairs: Pairs, order: Sequence[str]) -> Figure:
     """Matrix of the probability that a run of the row ends better than one of the column.
 
-    Intervals are written below where there are few enough strategies; bold where they exclude one half.
+    Intervals are written below where there are few enough strategies; bold where they exclude one half. Of very many
+    strategies, cells have a dot where the interval does not exclude it, and no numbers.
     """
     many = len(order)
-    detailed = many <= 12
-    side = 0.82 if detailed else 0.46
+    detailed, numbered = many <= 12, many <= 30
+    side, tall = (0.82, 0.62) if detailed else (0.46, 0.36) if numbered else (0.24, 0.2)
     label = 0.2 + 0.075 * max(map(len, order))
-    head = 0.2 + 0.046 * max(map(len, order))
-    width, height = label + side * many + head * 0.9, head + (0.62 if detailed else 0.36) * many + 0.1
+    head = 0.2 + (0.046 if numbered else 0.064) * max(map(len, order))
+    width, height = label + side * many + head * 0.9, head + tall * many + 0.1
     figure = Figure(figsize=(width, height))
-    down = (0.62 if detailed else 0.36) * many
+    down = tall * many
     ax = figure.add_axes((label / width, 0.1 / height, side * many / width, down / height))
     colours = LinearSegmentedColormap.from_list("improvement", ["#d98a45", "#f8f8f6", "#4a90c4"])
     shown = np.where(np.eye(many, dtype=bool), np.nan, pairs.value)
     edges = np.arange(many + 1)
-    ax.pcolormesh(edges, edges, shown, cmap=colours, vmin=0, vmax=1, edgecolors="white", linewidth=1.5)
-    for i in range(many):
+    ax.pcolormesh(edges, edges, shown, cmap=colours, vmin=0, vmax=1, edgecolors="white", linewidth=side * 1.8)
+    clear = ~((pairs.low <= 0.5) & (pairs.high >= 0.5)) & np.isfinite(pairs.low)
+    if not numbered:
+        rows, columns = np.nonzero(~clear & ~np.eye(many, dtype=bool))
+        ax.plot(columns + 0.5, rows + 0.5, linestyle="none", marker=".", markersize=3, color=INK)
+    for i in range(many if numbered else 0):
         for j in range(many):
             if i == j:
                 continue
-            clear = not pairs.low[i, j] <= 0.5 <= pairs.high[i, j] and np.isfinite(pairs.low[i, j])
             lift = 0.14 if detailed and np.isfinite(pairs.low[i, j]) else 0.0
             ax.text(
                 j + 0.5, i + 0.5 - lift, f"{pairs.value[i, j]:.2f}", ha="center", va="center", color=INK,
-                fontsize=9 if detailed else 7, fontweight="bold" if clear else "normal",
+                fontsize=9 if detailed else 7, fontweight="bold" if clear[i, j] else "normal",
             )  # fmt: skip
             if lift:
                 text = f"{pairs.low[i, j]:.2f}–{pairs.high[i, j]:.2f}"
@@ -99,7 +103,7 @@ def pairwise(pairs: Pairs, order: Sequence[str]) -> Figure:
     ax.set_xlim(0, many)
     ax.set_ylim(many, 0)
     ax.set_yticks(np.arange(many) + 0.5, order)
-    ax.set_xticks(np.arange(many) + 0.5, order, rotation=35, ha="left", rotation_mode="anchor")
+    ax.set_xticks(np.arange(many) + 0.5, order, rotation=35 if numbered else 60, ha="left", rotation_mode="anchor")
     ax.xaxis.tick_top()
     for tick in [*ax.get_yticklabels(), *ax.get_xticklabels()]:
         tick.set(color=INK, fontsize=9 if detailed else 8)

@@ -8,17 +8,16 @@ from collections.abc import Sequence
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.axis import XAxis, YAxis
-from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator, NullLocator
 
 from .statistics import Estimate, band
 from .study import METRICS, Study
-from .style import INK, MUTED, RULE, Look
+from .style import INK, MUTED, Look, mixed
 
 CROWD = 9
-"""With more strategies than this, curves get one row of panels per family."""
+"""With more strategies than this, curves are drawn as in crowds.py."""
 
 DOTS = 100
 """Most dots in a row of the distributions; more runs than this are shown by as many quantiles."""
@@ -32,66 +31,50 @@ UNITS = {
 }  # fmt: skip
 
 
-def anytime(study: Study, metric: str, looks: dict[str, Look], order: Sequence[str], along: str = "spent") -> Figure:
-    """Mean regret with its bootstrap band against the budget spent or the simulated clock, one column a task.
+Bands = dict[str, tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]]
+"""Strategy -> x, mean, low and high of its curve."""
+
+
+def bands(study: Study, metric: str, order: Sequence[str], along: str = "spent") -> dict[str, Bands]:
+    """Task -> mean regret, and its bootstrap interval, of every strategy that has a curve."""
+    found: dict[str, Bands] = {}
+    for task in study.tasks:
+        curves = {name: study.curve(metric, task, name, along) for name in order}
+        found[task] = {name: (curve.x, *band(curve.regret)) for name, curve in curves.items() if curve is not None}
+    return found
+
+
+def anytime(
+    study: Study,
+    metric: str,
+    looks: dict[str, Look],
+    order: Sequence[str],
+    curves: dict[str, Bands],
+    along: str = "spent",
+) -> Figure:
+    """Mean regret with its bootstrap band against the budget spent or the simulated clock, one panel a task.
 
     Args:
         order: strategies, best first, as the legend lists them.
+        curves: of `bands`.
     """
-    families = list(dict.fromkeys(study.families[name] for name in order))
-    crowded = len(order) > CROWD
-    rows = [[n for n in order if study.families[n] == f] for f in families] if crowded else [list(order)]
     tasks = study.tasks
-    wide = min(len(tasks), 3) if not crowded else len(tasks)
-    down = len(rows) if crowded else math.ceil(len(tasks) / wide)
-    side = 0.8 + 0.078 * max(map(len, [*order, *families])) if crowded else 0.22
-    width = max(3.7 * wide, 5.2) + (side if crowded else 0)
-    legend = 0.0 if crowded else 0.19 * math.ceil(len(order) / _legend_columns(width, order)) + 0.1
-    height = (2.1 if crowded else 3.0) * down + 0.35 + legend
+    wide = min(len(tasks), 3)
+    down = math.ceil(len(tasks) / wide)
+    side = 0.22
+    width = max(3.7 * wide, 5.2)
+    legend = 0.19 * math.ceil(len(order) / _legend_columns(width, order)) + 0.1
+    height = 3.0 * down + 0.35 + legend
     figure = Figure(figsize=(width, height))
     axes = figure.subplots(down, wide, squeeze=False)
-    panels = [(row, t) for row in rows for t in tasks] if crowded else [(rows[0], t) for t in tasks]
-    bands = {t: _bands(study, metric, t, order, along) for t in tasks}
-    for ax, (members, task) in zip(axes.flat, panels, strict=False):
-        others = [np.column_stack(values[:2]) for name, values in bands[task].items() if name not in members]
-        ax.add_collection(LineCollection(others, colors=RULE, linewidths=0.7, zorder=1), autolim=False)
-        for name, (x, mean, low, high) in bands[task].items():
-            if name not in members:
-                continue
-            marker = "o" if len(x) == 1 else None
-            ax.plot(x, mean, marker=marker, markersize=4, drawstyle="steps-post", zorder=3, **looks[name].line)
-            fill = {"color": looks[name].colour, "alpha": 0.16, "linewidth": 0}
-            ax.fill_between(x, low, high, step="post", zorder=2, **fill)
-        shown = [values for _, mean, low, _ in bands[task].values() for values in (mean, low[-1:])]
-        _regret_axis(ax.yaxis, shown, study.resolution(task, metric))
-        resolution = study.resolution(task, metric)
-        if np.isfinite(resolution):
-            ax.axhspan(0, resolution, color="#f1f3f6", linewidth=0, zorder=0)
-        _budget_axis(ax, study, task, along)
-        ax.set_title(task)
-    for ax in list(axes.flat)[len(panels) :]:
+    for ax, task in zip(axes.flat, tasks, strict=False):
+        for name, values in curves[task].items():
+            draw_curve(ax, values, looks[name])
+        dress(ax, study, metric, task, curves[task], along)
+    for ax in list(axes.flat)[len(tasks) :]:
         ax.set_visible(False)
     for row in axes:
         row[0].set_ylabel(f"mean {METRICS[metric]} regret\n(percent points)")
-    if crowded:
-        for row in axes[:-1]:
-            for ax in row:
-                ax.set_xlabel("")
-        for row in axes[1:]:
-            for ax in row:
-                ax.set_title("")
-        for row, members in zip(axes, rows, strict=True):
-            handles = [Line2D([], [], **looks[name].line, label=name) for name in members]
-            row[-1].legend(
-                handles=handles, title=study.families[members[0]], loc="upper left",
-                bbox_to_anchor=(1.02, 1.02),
-                alignment="left", title_fontproperties={"weight": "bold", "size": 8.5}, borderaxespad=0,
-            )  # fmt: skip
-        figure.subplots_adjust(
-            left=0.68 / width, right=1 - side / width, top=1 - 0.3 / height, bottom=0.5 / height,
-            wspace=0.22, hspace=0.22,
-        )  # fmt: skip
-        return figure
     handles = [Line2D([], [], **looks[name].line, label=name) for name in order]
     figure.legend(
         handles=handles, loc="lower left", bbox_to_anchor=(0.55 / width, 0), borderaxespad=0.2,
@@ -104,12 +87,23 @@ def anytime(study: Study, metric: str, looks: dict[str, Look], order: Sequence[s
     return figure
 
 
-def _bands(
-    study: Study, metric: str, task: str, order: Sequence[str], along: str
-) -> dict[str, tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]]:
-    """x, mean, low and high of every strategy that has a curve."""
-    curves = {name: study.curve(metric, task, name, along) for name in order}
-    return {name: (curve.x, *band(curve.regret)) for name, curve in curves.items() if curve is not None}
+def draw_curve(ax: Axes, values: tuple[np.ndarray, ...], look: Look) -> None:
+    """A strategy's mean and its band."""
+    x, mean, low, high = values
+    marker = "o" if len(x) == 1 else None
+    ax.plot(x, mean, marker=marker, markersize=4, drawstyle="steps-post", zorder=3, **look.line)
+    ax.fill_between(x, low, high, step="post", zorder=2, color=look.colour, alpha=0.16, linewidth=0)
+
+
+def dress(ax: Axes, study: Study, metric: str, task: str, curves: Bands, along: str) -> None:
+    """Axes that fit all curves of a task, the table's resolution, and the task's name."""
+    shown = [values for _, mean, low, _ in curves.values() for values in (mean, low[-1:])]
+    resolution = study.resolution(task, metric)
+    _regret_axis(ax.yaxis, shown, resolution)
+    if np.isfinite(resolution):
+        ax.axhspan(0, resolution, color="#f1f3f6", linewidth=0, zorder=0)
+    _budget_axis(ax, study, task, along)
+    ax.set_title(task)
 
 
 def _legend_columns(width: float, names: Sequence[str]) -> int:
@@ -214,7 +208,7 @@ def distribution(
             if np.isfinite(middle.low):
                 ax.plot([middle.low, middle.high], [row, row], color=INK, linewidth=1.4, zorder=4, **flat)
             ax.plot(
-                [middle.value], [row], marker="D", markersize=5, color=colour, markeredgecolor=INK,
+                [middle.value], [row], marker=looks[name].marker, markersize=6, color=colour, markeredgecolor=INK,
                 markeredgewidth=0.9, clip_on=False, zorder=5,
             )  # fmt: skip
         resolution = study.resolution(task, metric)
@@ -228,6 +222,9 @@ def distribution(
         ax.spines["left"].set_visible(False)
         ax.set_title(task)
         ax.set_xlabel(f"final {METRICS[metric]} regret (percent points)")
+    for row in axes:
+        for tick, name in zip(row[0].get_yticklabels(), order, strict=True):
+            tick.set_color(mixed(looks[name].colour, INK, 0.25))
     for ax in list(axes.flat)[len(tasks) :]:
         ax.set_visible(False)
     figure.subplots_adjust(

@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
-import dataclasses
-import importlib.metadata
-import json
 import logging
 import os
 import re
@@ -22,9 +18,9 @@ import pandas as pd
 from markupsafe import Markup, escape
 
 from nasbench.errors import NasbenchError
-from nasbench.tables import open_table
 
-from . import accounts, findings, standings, tables
+from . import accounts, choices, costs, currencies, findings, pareto, provenance, standings, tables
+from .amounts import Amounts
 from .analysis import Analysis, analyse
 from .cells import Found, best_cells, draw_cells
 from .study import METRICS, Study
@@ -34,6 +30,7 @@ if TYPE_CHECKING:
 
     from nasbench.spaces import Space
 
+    from .figures import Bands
     from .style import Look
 
 log = logging.getLogger(__name__)
@@ -109,43 +106,69 @@ def _swap(new: Path, target: Path) -> None:
 
 def _build(study: Study, folder: Path) -> None:
     from . import style
+    from .figures import bands
 
     analyses = [analyse(study, metric) for metric in study.metrics]
+    curves = {found.metric: bands(study, found.metric, found.order) for found in analyses}
     looks = style.looks(study.families)
     space = study.space
     cells = best_cells(study, space)
     with style.styled():
-        figures = {shown.name: shown for shown in _figures(study, analyses, looks, folder, space, cells)}
+        figures = {shown.name: shown for shown in _figures(study, analyses, curves, looks, folder, space, cells)}
+    amounts = Amounts(study)
+    chosen = {metric: choices.choices(amounts, metric) for metric in study.metrics}
     shown_tables = {table.name: table for table in _tables(study, analyses, cells)}
+    compared = []
+    if len(study.strategies) > 1:
+        compared = [currencies.compare_currencies(amounts, metric) for metric in study.metrics]
+        with style.styled():
+            figures |= {
+                shown.name: shown for shown in _spending_figures(study, analyses[0].order, compared, looks, folder)
+            }
+    for table in (costs.table(study, analyses[0].order), *_currency_tables(study, compared)):
+        shown_tables[table.name] = table
+    paretos = pareto.all_fronts(study)
+    if paretos:
+        with style.styled():
+            figure = pareto.surfaces(study, paretos, looks)
+            figures["fronts"] = save_figure(folder, "fronts", figure, "median attainment surfaces")
+    shown_tables |= {table.name: table for table in (pareto.table(study, found) for found in paretos)}
+    shown_tables |= {f"choice_{m}": choices.matrix(amounts, m, found) for m, found in chosen.items()}
     for table in shown_tables.values():
         save_table(folder, table)
-    (folder / "tables" / "anytime.csv").write_text(_curves(study, analyses), **UTF8)
-    (folder / "index.html").write_text(_render(study, analyses, figures, shown_tables, looks), **UTF8)
+    (folder / "tables" / "anytime.csv").write_text(_curves(study, analyses, curves), **UTF8)
+    more = {"chosen": chosen, "compared": compared, "paretos": paretos}
+    page = _render(study, analyses, figures, shown_tables, looks, **more)
+    (folder / "index.html").write_text(page, **UTF8)
 
 
 def _figures(
     study: Study,
     analyses: Sequence[Analysis],
+    curves: Mapping[str, dict[str, Bands]],
     looks: dict[str, Look],
     folder: Path,
     space: Space | None,
     cells: Sequence[Found],
 ) -> Iterator[Shown]:
     """Every figure, written as SVG and PNG on the way."""
-    from . import comparisons, figures
+    from . import comparisons, crowds, figures
 
     def show(name: str, figure: Figure, title: str) -> Shown:
         return save_figure(folder, name, figure, title)
 
     for found in analyses:
         metric, word = found.metric, METRICS[found.metric]
-        yield show(
-            f"anytime_{metric}",
-            figures.anytime(study, metric, looks, found.order),
-            f"{word} regret over budget",
-        )
+        crowded = len(found.order) > figures.CROWD
+        draw = crowds.overview if crowded else figures.anytime
+        figure = draw(study, metric, looks, found.order, curves[metric])
+        yield show(f"anytime_{metric}", figure, f"{word} regret over budget")
+        if crowded:
+            figure = crowds.by_family(study, metric, looks, found.order, curves[metric])
+            yield show(f"families_{metric}", figure, f"{word} regret over budget, family by family")
         if study.suite.workers > 1:
-            figure = figures.anytime(study, metric, looks, found.order, "clock")
+            along = figures.bands(study, metric, found.order, "clock")
+            figure = draw(study, metric, looks, found.order, along, "clock")
             yield show(f"clock_{metric}", figure, f"{word} regret over simulated time")
         figure = figures.distribution(study, metric, looks, found.order, found.middles)
         yield show(f"distribution_{metric}", figure, f"distribution of final {word} regret")
@@ -160,6 +183,30 @@ def _figures(
             yield show("best_cells", draw_cells(study, space, cells), "the best cells that were found")
         except (NasbenchError, NotImplementedError) as error:
             log.warning("cells are not drawn: %s", error)
+
+
+def _spending_figures(
+    study: Study,
+    order: Sequence[str],
+    compared: Sequence[currencies.Comparison],
+    looks: dict[str, Look],
+    folder: Path,
+) -> Iterator[Shown]:
+    """Figures of what was spent, and of rankings by what was spent."""
+    figure = costs.bars(study, order, looks)
+    if figure is not None:
+        yield save_figure(folder, "costs", figure, "expenses by kind")
+    for found in compared:
+        if len(found.currencies) > 1:
+            title = f"places by {METRICS[found.metric]} regret under each currency"
+            yield save_figure(folder, f"currencies_{found.metric}", currencies.slopes(found, looks), title)
+
+
+def _currency_tables(study: Study, compared: Sequence[currencies.Comparison]) -> Iterator[tables.Table]:
+    for found in compared:
+        if len(found.currencies) > 1:
+            yield from currencies.tables(found, study.tasks)
+            yield currencies.held_table(found, study.tasks)
 
 
 def save_figure(folder: Path, name: str, figure: Figure, title: str) -> Shown:
@@ -195,25 +242,15 @@ def _tables(study: Study, analyses: Sequence[Analysis], cells: Sequence[Found]) 
             yield table
 
 
-def _curves(study: Study, analyses: Sequence[Analysis]) -> str:
+def _curves(study: Study, analyses: Sequence[Analysis], curves: Mapping[str, dict[str, Bands]]) -> str:
     """The points of the curves as CSV."""
-    from .statistics import band
-
     frames = []
     for found in analyses:
         for task in study.tasks:
-            for name in found.order:
-                curve = study.curve(found.metric, task, name)
-                if curve is not None:
-                    mean, low, high = band(curve.regret)
-                    labels = {
-                        "metric": METRICS[found.metric],
-                        "task": task,
-                        "strategy": name,
-                        "runs": len(curve.regret),
-                    }
-                    values = {"spent": curve.x, "regret_mean": mean, "low": low, "high": high}
-                    frames.append(pd.DataFrame(labels | values))
+            for name, (x, mean, low, high) in curves[found.metric][task].items():
+                runs = len(study.values(found.metric, task, name))
+                labels = {"metric": METRICS[found.metric], "task": task, "strategy": name, "runs": runs}
+                frames.append(pd.DataFrame(labels | {"spent": x, "regret_mean": mean, "low": low, "high": high}))
     found_frame = pd.concat(frames) if frames else pd.DataFrame()
     return found_frame.to_csv(index=False, lineterminator="\n", float_format="%.6g")
 
@@ -224,6 +261,7 @@ def _render(
     figures: dict[str, Shown],
     shown_tables: dict[str, tables.Table],
     looks: dict[str, Look],
+    **more: Any,
 ) -> str:
     suite, table = study.suite, study.manifest["table"]
     return (
@@ -240,14 +278,19 @@ def _render(
             tables=shown_tables,
             looks=looks,
             findings=findings,
+            choices=choices,
+            costs=costs,
+            currencies=currencies,
+            pareto=pareto,
             budget=findings.budget_in_words(study),
             headline=findings.headline(study, analyses),
-            provenance=_provenance(study.results.folder),
-            libraries={name: _version(name) for name in LIBRARIES},
-            toml=_toml(study),
+            provenance=provenance.read_provenance(study.results.folder),
+            libraries={name: provenance.version(name) for name in LIBRARIES},
+            toml=provenance.to_toml(study),
             again=shlex.quote(f"{suite.name}-again"),
-            from_python=_from_python(study),
+            from_python=provenance.from_python(study),
             finite=np.isfinite,
+            **more,
         )
     )
 
@@ -276,78 +319,3 @@ def _links(text: Any) -> Markup:
         linked,
     )
     return Markup(linked)
-
-
-def _provenance(folder: Path) -> dict[str, Any]:
-    """What provenance.json says, each entry "not recorded" where it is missing or of the wrong type."""
-    found: Any = {}
-    with contextlib.suppress(OSError, ValueError, RecursionError):
-        found = json.loads((folder / "provenance.json").read_bytes())
-    found = found if isinstance(found, dict) else {}
-    kinds = {"command": str, "date": str, "platform": str, "jobs": int, "versions": dict}
-    return {name: found[name] if isinstance(found.get(name), kind) else None for name, kind in kinds.items()}
-
-
-def _version(package: str) -> str:
-    try:
-        return importlib.metadata.version(package)
-    except importlib.metadata.PackageNotFoundError:
-        return "not installed"
-
-
-def _toml(study: Study) -> str:
-    """The suite as a file from which it can be run again: every field that is not at its default."""
-    suite, known = study.suite, study.manifest["strategies"]
-    fields = {field.name: getattr(suite, field.name) for field in dataclasses.fields(suite)}
-    defaults = {
-        field.name: field.default_factory() if callable(field.default_factory) else field.default
-        for field in dataclasses.fields(suite)
-    }
-    kept = {name: value for name, value in fields.items() if value != defaults[name]}
-    if suite.mode != "train":
-        kept["table"] = suite.table
-    kept["strategies"] = [
-        f"{known[name]['path']}:{known[name].get('name', name)}" if known.get(name, {}).get("path") else name
-        for name in suite.strategies
-    ]
-    return "".join(f"{name} = {_value(kept[name])}\n" for name in fields if name in kept)
-
-
-def _value(value: Any) -> str:
-    """A value as TOML."""
-    if isinstance(value, Mapping):
-        inside = ", ".join(f"{json.dumps(str(k), ensure_ascii=False)} = {_value(v)}" for k, v in value.items())
-        return f"{{ {inside} }}" if inside else "{}"
-    if isinstance(value, (list, tuple)):
-        return f"[{', '.join(map(_value, value))}]"
-    if isinstance(value, str):  # under the locale C, arguments hold the bytes of UTF-8 as surrogates
-        with contextlib.suppress(UnicodeError):
-            value = value.encode("utf-8", "surrogateescape").decode("utf-8")
-    return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
-
-
-def _from_python(study: Study) -> list[str]:
-    """What the file cannot name, because it was passed to `compare` from Python."""
-    import strategies
-
-    suite, known, found = study.suite, study.manifest["strategies"], []
-    if suite.mode != "train" and not _is_file(suite.table, study.manifest["table"]):
-        found.append("the table")
-    own = [
-        name for name in study.strategies
-        if not known.get(name, {}).get("path")
-        and getattr(strategies.CATALOGUE.get(name), "where", None) != known.get(name, {}).get("where")
-    ]  # fmt: skip
-    return found + (
-        [f"the strategies {findings.listed(own)}" if len(own) > 1 else f"the strategy {own[0]}"] if own else []
-    )
-
-
-def _is_file(name: str, table: Mapping[str, Any]) -> bool:
-    """Whether the recorded table is the one that the suite names; by its name alone if that is not at hand."""
-    if Path(name).stem != table["name"]:
-        return False
-    try:
-        return open_table(name).checksum == table["checksum"]
-    except (NasbenchError, OSError):
-        return True

@@ -6,6 +6,7 @@ generator with a fixed seed, so that a report can be repeated byte for byte.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
@@ -124,6 +125,77 @@ def mann_whitney_holm(places: pd.DataFrame) -> pd.DataFrame:
     long = places.melt(var_name="strategy", value_name="place").dropna()
     found = scikit_posthocs.posthoc_mannwhitney(long, val_col="place", group_col="strategy", p_adjust="holm")
     return found.loc[names, names].fillna(1.0)
+
+
+def leader_p_values(samples: Mapping[str, np.ndarray], leader: str) -> dict[str, float]:
+    """Two-sided p-values of Mann and Whitney's tests of every other strategy against one, Holm-adjusted over these.
+
+    nan where either has fewer than two runs. That the leader was picked by the same runs is ignored, so that p-values
+    are a little too small.
+    """
+    from scipy import stats
+
+    raw = {}
+    for name, values in samples.items():
+        if name != leader and min(len(values), len(samples[leader])) >= 2:
+            p = float(stats.mannwhitneyu(samples[leader], values).pvalue)
+            raw[name] = 1.0 if np.isnan(p) else p
+    found, running = {name: np.nan for name in samples if name != leader}, 0.0
+    for k, name in enumerate(sorted(raw, key=lambda name: raw[name])):
+        running = max(running, min(1.0, raw[name] * (len(raw) - k)))
+        found[name] = running
+    return found
+
+
+def rank_agreement(
+    samples: Mapping[str, Sequence[Sequence[np.ndarray]]], resamples: int = 200
+) -> tuple[dict[tuple[str, str], Estimate], float]:
+    """Kendall's tau between rankings of the same strategies by different measures of the same runs.
+
+    A ranking is by the mean over tasks of the rank of the mean over runs. Runs are resampled within strategy and task,
+    the same ones for all measures.
+
+    Args:
+        samples: measure -> samples[task][strategy] are values [run], inf for none; run k is the same in all measures.
+
+    Returns:
+        Pair of measures -> tau with its interval; and the mean tau between the rankings by the first measure of two
+        resamplings, which is what chance alone leaves of an agreement.
+    """
+    from scipy import stats
+
+    rng = np.random.default_rng(0)
+    sizes = [[len(x) for x in task] for task in next(iter(samples.values()))]
+    draws = [[rng.multinomial(n, np.full(n, 1 / n), resamples) if n else None for n in task] for task in sizes]
+    ranks: dict[str, np.ndarray] = {}
+    for measure, tasks in samples.items():
+        total = np.zeros((resamples + 1, len(tasks[0])))
+        for task, counts in zip(tasks, draws, strict=True):
+            means = np.full(total.shape, np.nan)
+            for k, (values, drawn) in enumerate(zip(task, counts, strict=True)):
+                if drawn is not None:
+                    finite = np.where(np.isfinite(values), values, _WORST)
+                    means[:, k] = np.concatenate([[finite.mean()], drawn @ finite / len(values)])
+            total += stats.rankdata(np.nan_to_num(means, nan=_WORST), axis=1)
+        ranks[measure] = total
+    found = {}
+    for a, b in itertools.combinations(samples, 2):
+        taus = [_tau(x, y) for x, y in zip(ranks[a], ranks[b], strict=True)]
+        found[a, b] = Estimate(taus[0], *map(float, _interval(np.array(taus[1:]))))
+    first = next(iter(ranks.values()))[1:]
+    return found, float(np.mean([_tau(x, y) for x, y in itertools.pairwise(first)]))
+
+
+_WORST = 1e6
+"""Regret, in percent points, that stands for no result where means are only ranked."""
+
+
+def _tau(x: np.ndarray, y: np.ndarray) -> float:
+    """Kendall's tau b; 1 where both are all ties."""
+    from scipy import stats
+
+    tau = float(stats.kendalltau(x, y).statistic)
+    return 1.0 if np.isnan(tau) else tau
 
 
 class Pairs(NamedTuple):

@@ -21,6 +21,7 @@ import pandas as pd
 from nasbench.errors import NasbenchError
 from nasbench.runs import Budget, Results
 from nasbench.spaces import Space, open_space
+from nasbench.tables import Table, open_table
 
 log = logging.getLogger(__name__)
 
@@ -76,6 +77,17 @@ class Study:
             return open_space(self.manifest["table"]["space"])
         except NasbenchError as error:
             log.warning("cells are not drawn: %s", error)
+            return None
+
+    @functools.cached_property
+    def table(self) -> Table | None:
+        """The table of the comparison, or None where it is not at hand or has changed since."""
+        if self.suite.mode == "train":
+            return None
+        try:
+            found = open_table(self.suite.table)
+            return found if found.checksum == self.manifest["table"]["checksum"] else None
+        except (NasbenchError, OSError):
             return None
 
     def identity(self, index: int) -> int:

@@ -16,14 +16,19 @@ NOTHING = "–"
 
 @dataclass(frozen=True)
 class Text:
-    """A cell of a table; `strategy` names the strategy whose line sample stands before it."""
+    """A cell of a table; `strategy` names the strategy whose line sample stands before it.
+
+    A `note` stands below in small letters; with a strategy, the cell then has the pale hue of its family.
+    """
 
     text: str
     strong: bool = False
     strategy: str = ""
+    note: str = ""
 
     def __str__(self) -> str:
-        return f"**{self.text}**" if self.strong else self.text
+        text = f"**{self.text}**" if self.strong else self.text
+        return f"{text} ({self.note})" if self.note else text
 
 
 @dataclass(frozen=True)

@@ -23,7 +23,7 @@ import strategies
 from nasbench.errors import NasbenchError
 from nasbench.runs import Suite, compare
 from nasbench.tables import Curves, Table
-from reports import page
+from reports import page, provenance
 from reports.study import Study
 
 SIX = (
@@ -136,7 +136,7 @@ def test_page_is_well_formed_self_contained_and_complete(six_report):
 
 def test_files_beside_the_page(six_report):
     names = {path.name for path in (six_report.parent / "figures").iterdir()}
-    figures = ("anytime_val", "distribution_val", "ranks_val", "pairwise_val", "best_cells")
+    figures = ("anytime_val", "distribution_val", "ranks_val", "pairwise_val", "best_cells", "currencies_val")
     assert names == {f"{name}.{ending}" for name in figures for ending in ("svg", "png")}
     tables = six_report.parent / "tables"
     for path in tables.glob("*.md"):
@@ -276,11 +276,11 @@ def test_toml_makes_the_same_suite_again(tmp_path):
     )  # fmt: skip
     compare(suite, chosen, tmp_path / "results", jobs=1)
     study = Study(tmp_path / "results")
-    fields = tomllib.loads(page._toml(study))
+    fields = tomllib.loads(provenance.to_toml(study))
     assert fields["strategies"] == ["random_search", f"{own}:Mine"]
     again = Suite.from_fields({**fields, "strategies": list(strategies.select(fields["strategies"]))})
     assert again == Suite.from_fields(json.loads(json.dumps(dataclasses.asdict(suite))))
-    assert page._from_python(study) == []
+    assert provenance.from_python(study) == []
 
 
 def test_what_came_from_python_is_named(tmp_path):
@@ -321,7 +321,7 @@ def test_many_strategies_get_a_row_per_family(six, tmp_path):
             target.write_text(json.dumps({**json.loads(path.read_text()), "strategy": copy}))
     (folder / "suite.json").write_text(json.dumps(manifest))
     found = Page(reports.write(folder))
-    assert "One row a family" in found.text
+    assert "One panel a family" in found.text
     ranking = pd.read_csv(folder / "report" / "tables" / "ranking_val.csv")
     assert len(ranking) == 12
 

@@ -1,0 +1,208 @@
+"""The same comparison under equal amounts of evaluations, of seconds and of FLOPs, from the ledgers of the same runs.
+
+On every task all strategies are held to one amount: what the median run of the cheapest strategy spent in all. Half
+of that strategy's runs end before it and keep their regret.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+import pandas as pd
+
+from .amounts import Amounts
+from .findings import listed
+from .statistics import Estimate, rank_agreement
+from .study import METRICS
+from .style import INK, MUTED, Look, mixed
+from .tables import Table, amount, build, digits_for, number, strategy
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+SHOWN = {"evaluations": "evaluations", "seconds": "seconds", "flops": "FLOPs"}
+"""Currencies under which strategies are compared -> the word for them."""
+
+
+class Held(NamedTuple):
+    """What all strategies are held to on one task; `cheapest` sets it, "" if their median runs spend the same."""
+
+    amount: float
+    cheapest: str
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Rankings of one metric.
+
+    Attributes:
+        unknown: currency -> the tasks on which some run's ledger does not know it.
+        held: (currency, task) -> the amount.
+        means: currency -> mean regrets [strategy, task]; inf where a run has no result, nan without runs.
+        ranks: rows strategies, columns currencies: mean over tasks of the rank of the mean regret.
+        places: the same as places, 1 the best.
+        agreement: pair of currencies -> Kendall's tau between the rankings, with its bootstrap interval over runs.
+        chance: tau between the rankings by one currency of two resamplings of the runs: what chance alone leaves.
+    """
+
+    metric: str
+    unknown: dict[str, list[str]]
+    held: dict[tuple[str, str], Held]
+    means: dict[str, pd.DataFrame]
+    ranks: pd.DataFrame
+    places: pd.DataFrame
+    agreement: dict[tuple[str, str], Estimate]
+    chance: float
+
+    @property
+    def currencies(self) -> list[str]:
+        return list(self.means)
+
+    @property
+    def moves(self) -> pd.Series:
+        """By how many places a strategy moves at most between currencies, most first."""
+        return (self.places.max(axis=1) - self.places.min(axis=1)).sort_values(ascending=False, kind="stable")
+
+
+def compare_currencies(amounts: Amounts, metric: str) -> Comparison:
+    """The rankings under every currency that all ledgers know."""
+    study = amounts.study
+    known = {task: amounts.known(task) for task in study.tasks}
+    unknown = {c: [task for task in study.tasks if c not in known[task]] for c in SHOWN}
+    currencies = [c for c in SHOWN if not unknown[c]]
+    held, regrets = {}, {}
+    for currency in currencies:
+        for task in study.tasks:
+            held[currency, task] = Held(*amounts.common(task, currency))
+            for name in study.strategies:
+                found, _ = amounts.after(metric, task, name, currency, held[currency, task].amount)
+                regrets[currency, task, name] = found
+    means = {c: _means(regrets, c, study.tasks, study.strategies) for c in currencies}
+    ranks = pd.DataFrame({c: frame.rank().mean(axis=1) for c, frame in means.items()}, index=study.strategies)
+    samples = {c: [[regrets[c, t, s] for s in study.strategies] for t in study.tasks] for c in currencies}
+    agreement, chance = rank_agreement(samples) if len(currencies) > 1 else ({}, np.nan)
+    places = ranks.rank(method="min")
+    unknown = {c: tasks for c, tasks in unknown.items() if tasks}
+    return Comparison(metric, unknown, held, means, ranks, places, agreement, chance)
+
+
+def _means(regrets: dict, currency: str, tasks: Sequence[str], names: Sequence[str]) -> pd.DataFrame:
+    found = {t: [float(np.mean(x)) if len(x := regrets[currency, t, n]) else np.nan for n in names] for t in tasks}
+    return pd.DataFrame(found, index=list(names))
+
+
+def tables(found: Comparison, tasks: Sequence[str]) -> list[Table]:
+    """The rankings side by side, their agreement, and the amounts."""
+    words = [SHOWN[c] for c in found.currencies]
+    digits = digits_for(v for frame in found.means.values() for v in frame.to_numpy().ravel())
+    rows, records = [], []
+    for name in found.ranks.sort_values(found.currencies, kind="stable").index:
+        record: dict[str, Any] = {"metric": METRICS[found.metric], "strategy": name}
+        places, regrets = [], []
+        for c in found.currencies:
+            record |= {f"{c}_place": found.places.loc[name, c], f"{c}_mean_rank": found.ranks.loc[name, c]}
+            record |= {f"{c}_{task}_mean_regret": found.means[c].loc[name, task] for task in tasks}
+            places.append(f"{number(found.places.loc[name, c], 0)} ({number(found.ranks.loc[name, c], 1)})")
+            regrets.append(" / ".join(number(v, digits) for v in found.means[c].loc[name]))
+        record["moves"] = found.moves[name]
+        records.append(record)
+        rows.append([strategy(name), *places, number(found.moves[name], 0), *regrets])
+    columns = [
+        "strategy",
+        *(f"place by {w} (mean rank)" for w in words),
+        "moves",
+        *(f"mean regret, {w}" for w in words),
+    ]
+    made = [build(f"currencies_{found.metric}", columns, rows, pd.DataFrame(records))]
+    if found.agreement:
+        taus: list[dict[str, Any]] = [
+            {"metric": METRICS[found.metric], "currency": a, "other": b, "kendall_tau": e.value, "low": e.low,
+             "high": e.high, "chance": found.chance}
+            for (a, b), e in found.agreement.items()
+        ]  # fmt: skip
+        shown = [
+            [f"{SHOWN[t['currency']]} and {SHOWN[t['other']]}", number(t["kendall_tau"]),
+             f"{number(t['low'])} to {number(t['high'])}"] for t in taus
+        ]  # fmt: skip
+        frame = pd.DataFrame(taus)
+        made.append(build(f"currency_taus_{found.metric}", ["rankings by", "Kendall's τ", "95 %"], shown, frame))
+    return made
+
+
+def held_table(found: Comparison, tasks: Sequence[str]) -> Table:
+    """What all strategies are held to, and whose median run sets it."""
+    rows, records = [], []
+    for task in tasks:
+        record: dict[str, Any] = {"task": task}
+        for c in found.currencies:
+            held = found.held[c, task]
+            record |= {f"{c}": held.amount, f"{c}_set_by": held.cheapest}
+        records.append(record)
+        cells = [found.held[c, task] for c in found.currencies]
+        rows.append([task, *(f"{amount(h.amount)}{f' ({h.cheapest})' if h.cheapest else ''}" for h in cells)])
+    columns = ["task", *(f"{SHOWN[c]}, set by" for c in found.currencies)]
+    return build("held", columns, rows, pd.DataFrame(records))
+
+
+def in_words(found: Comparison) -> list[str]:
+    """Whether the ranking depends on the currency, for whom most, and which currency is left out."""
+    sentences = []
+    for currency, tasks in found.unknown.items():
+        sentences.append(
+            f"{SHOWN[currency]} are left out: not every expense on {listed(tasks)} has a known cost in them."
+        )
+    if len(found.currencies) < 2:
+        return [*sentences, "So there are no two currencies to compare."]
+    (a, b), least = min(found.agreement.items(), key=lambda item: item[1].value)
+    moved = found.moves[found.moves > 0]
+    if not len(moved):
+        return [*sentences, "The ranking does not depend on the currency."]
+    names = [
+        f"{name} ({', '.join(f'{number(found.places.loc[name, c], 0)} by {SHOWN[c]}' for c in found.currencies)})"
+        for name in moved.index[:3]
+    ]
+    verdict = "The ranking depends on the currency"
+    if least.value >= found.chance:
+        verdict += " no more than on chance"
+    sentences.append(
+        f"{verdict}: Kendall's τ between {SHOWN[a]} and {SHOWN[b]} is {number(least.value)}, and "
+        f"{number(found.chance)} between two resamplings of the runs under one currency; places differ most for "
+        f"{listed(names)}."
+    )
+    return sentences
+
+
+def slopes(found: Comparison, looks: dict[str, Look]) -> Figure:
+    """Places under every currency joined by lines; faint where a strategy moves little."""
+    from matplotlib.figure import Figure
+
+    many, currencies = len(found.ranks), found.currencies
+    orders = {c: list(found.ranks.sort_values([c, *currencies], kind="stable").index) for c in currencies}
+    slots = {c: {name: k for k, name in enumerate(order)} for c, order in orders.items()}
+    label = 0.5 + 0.068 * max(map(len, looks))
+    each, gap = 0.19, 2.3
+    width, height = 2 * label + gap * (len(currencies) - 1), each * many + 0.55
+    figure = Figure(figsize=(width, height))
+    span = gap * (len(currencies) - 1)
+    ax = figure.add_axes((label / width, 0.1 / height, span / width, each * many / height))
+    notable = max(2.0, many / 10)
+    for name in orders[currencies[0]]:
+        strong = found.moves[name] >= notable
+        y = [slots[c][name] for c in currencies]
+        look = looks[name]
+        colour = look.colour if strong else mixed(look.colour, "#ffffff", 0.62)
+        ax.plot(range(len(currencies)), y, color=colour, linewidth=2 if strong else 1.1, marker=look.marker,
+                markersize=5, clip_on=False, zorder=3 if strong else 2, linestyle=look.line["linestyle"])  # fmt: skip
+        for x, at, side in ((-0.06, y[0], "right"), (len(currencies) - 0.94, y[-1], "left")):
+            place = number(found.places.loc[name, currencies[0 if side == "right" else -1]], 0)
+            text = f"{name}  {place}" if side == "right" else f"{place}  {name}"
+            ax.text(x, at, text, ha=side, va="center", fontsize=8, color=INK if strong else MUTED)
+    for x, c in enumerate(currencies):
+        ax.text(x, -1.1, f"same {SHOWN[c]}", ha="center", va="bottom", fontweight="bold", fontsize=9, color=INK)
+    ax.set_xlim(0, max(1, len(currencies) - 1))
+    ax.set_ylim(many - 0.5, -0.5)
+    ax.set_axis_off()
+    return figure
