@@ -158,6 +158,8 @@ def _compare(options: argparse.Namespace) -> None:
     import strategies
 
     from .runs import Suite, compare
+    from .runs.compare import suitable
+    from .runs.sources import TableSource
     from .tables import open_table
 
     suite = Suite.load(options.suite)
@@ -185,11 +187,16 @@ def _compare(options: argparse.Namespace) -> None:
     table = open_table(suite.table) if suite.mode != "train" else None
     if table is not None and options.keep is not None:
         raise NasbenchError(f"--keep keeps trainings, and mode {suite.mode!r} does none; add --mode train.")
+    trained = None if table is not None else training.training_source(options)
+    if options.strategies == ["all"]:
+        reasons = suitable(suite, chosen, trained or TableSource(open_table(suite.table)))
+        suite = suite.replace(strategies=[name for name in chosen if not reasons[name]])
+        for name in filter(reasons.get, chosen):
+            print(f"nasbench: without {name}: {reasons[name]}", file=sys.stderr)
     folder = options.out or Path("results") / suite.name
     with Progress(suite.name) as progress:
         catalogue = {**strategies.CATALOGUE, **chosen}
-        source = training.training_source(options) if suite.mode == "train" else None
-        results = compare(suite, catalogue, folder, table, options.jobs, progress, source)
+        results = compare(suite, catalogue, folder, table, options.jobs, progress, trained)
     _summarise(results)
     for task, share in results.shares.items():
         if share < 1:

@@ -147,3 +147,14 @@ def test_a_full_disk_is_one_sentence_and_keeps_what_was_written(tmp_path):
     assert done.stderr.count("\n") == 1
     assert not list(tmp_path.rglob("*.tmp"))
     assert subprocess.run(command, check=False, capture_output=True).returncode == 0
+
+
+def test_all_strategies_are_those_that_can_search_the_task(tmp_path, capsys):
+    out = tmp_path / "all"
+    command = ["compare", "--strategies", "all", "--tasks", "cifar10", "--seeds", "1", "--budget", "2evals"]
+    assert main([*command, "--out", str(out), "--no-report", "--jobs", "1"]) == 0
+    told = capsys.readouterr()
+    assert "without hyperband: hyperband needs learning curves" in told.err
+    assert "without darts: DARTS needs the images" in told.err
+    assert "gp_bo" in told.out
+    assert "hyperband" not in told.out

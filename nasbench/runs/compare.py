@@ -85,7 +85,8 @@ def compare(
         benchmark, budget = source.benchmark(suite, task), Budget.parse(suite.budget)
         check_budget(benchmark, budget)
         for name, factory in chosen.items():
-            _try_to_build(name, factory, benchmark, budget)
+            if reason := refusal(factory, benchmark, budget, name):
+                raise NasbenchError(f"strategy {name!r} cannot search {task!r}: {reason}")
     folder = Path(out)
     manifest = _claim(folder, suite, source, chosen)
     suite = Suite.from_fields(manifest["suite"])
@@ -116,16 +117,33 @@ def _choose(names: Iterable[str], strategies: Mapping[str, Factory]) -> dict[str
     return chosen
 
 
-def _try_to_build(name: str, factory: Factory, benchmark: Benchmark, budget: Budget) -> None:
-    """NasbenchError where a strategy says that it cannot search this benchmark; other errors are left to its runs."""
+def refusal(factory: Factory, benchmark: Benchmark, budget: Budget, name: str = "") -> str:
+    """Why a strategy cannot search this benchmark, in its own words; "" if it can.
+
+    Only what a strategy says itself counts: other errors are left to its runs. ModuleNotFoundError passes.
+    """
     try:
         factory(make_problem(benchmark, budget, Ledger(budget)), generator(0, benchmark.task, name))
     except NasbenchError as error:
-        raise NasbenchError(f"strategy {name!r} cannot search {benchmark.task!r}: {error}") from None
+        return str(error)
     except ModuleNotFoundError:
         raise
     except (Exception, SystemExit) as error:
         _log.debug("strategy %r cannot be built on %s: %s", name, benchmark.task, first_line(error))
+    return ""
+
+
+def suitable(suite: Suite, strategies: Mapping[str, Factory], source: Source) -> dict[str, str]:
+    """Strategy -> why it cannot search one of the suite's tasks, "" for those that can search all."""
+    budget, found = Budget.parse(suite.budget), dict.fromkeys(strategies, "")
+    for task in suite.tasks:
+        benchmark = source.benchmark(suite, task)
+        for name, factory in strategies.items():
+            try:
+                found[name] = found[name] or refusal(factory, benchmark, budget, name)
+            except ModuleNotFoundError as error:
+                found[name] = f"needs the package {error.name}."
+    return found
 
 
 def describe(factory: Factory) -> dict[str, Any]:

@@ -14,6 +14,11 @@ BARS = {
     "regularized_evolution": (0.7, 0.3, 0.15),
     "genetic_algorithm": (0.8, 0.3, 0.1),
     "reinforce": (1.1, 0.7, 0.3),
+    "ppo": (0.9, 0.45, 0.15),
+    "learned_mutation": (0.6, 0.3, 0.15),
+    "portfolio": (0.8, 0.35, 0.15),
+    "zero_cost": (0.6, 0.5, 0.4),
+    "proxy_evolution": (0.6, 0.4, 0.3),
     "random_search": (1.1, 0.8, 0.6),
     "exhaustive": (1.2, 0.9, 0.6),
 }
