@@ -30,13 +30,14 @@ class Choice(NamedTuple):
     Attributes:
         regret: its mean over runs.
         tied: those that the test does not separate from it, or that lie within the table's seed noise, best first.
-        compared: strategies that had a result in every run by then.
+        compared: strategies that had a result in every run by then, of `of` that have runs.
     """
 
     strategy: str
     regret: float
     tied: list[str]
     compared: int
+    of: int
 
 
 def ladder(budget: float, whole: bool, steps: int = STEPS) -> list[float]:
@@ -62,7 +63,7 @@ def choose(
     p_values = leader_p_values({name: regrets[name] for name in order}, best)
     noise = table_noise({name: cells[name] for name in order}, deviation, seeds).loc[best]
     tied = [n for n in others if not p_values[n] < ALPHA or means[n] - means[best] <= noise[n]]
-    return Choice(best, means[best], tied, sum(bool(np.isfinite(mean)) for mean in means.values()))
+    return Choice(best, means[best], tied, sum(bool(np.isfinite(mean)) for mean in means.values()), len(means))
 
 
 def choices(amounts: Amounts, metric: str) -> dict[tuple[float, str], Choice | None]:
@@ -111,9 +112,10 @@ def matrix(amounts: Amounts, metric: str, found: Mapping[tuple[float, str], Choi
 def _cell(choice: Choice | None, digits: int) -> Text:
     if choice is None:
         return Text(NOTHING)
-    shown, rest = choice.tied[:NAMED], len(choice.tied) - NAMED
-    tied = f"; tied: {', '.join(shown)}{f' and {rest} more' if rest > 0 else ''}" if shown else "; no tie"
-    return Text(choice.strategy, not choice.tied, choice.strategy, f"{number(choice.regret, digits)}{tied}")
+    rest = len(choice.tied) - NAMED
+    named = f"tied: {', '.join(choice.tied[:NAMED])}{f' and {rest} more' if rest > 0 else ''}"
+    tied = "no tie" if not choice.tied else "all others tied" if len(choice.tied) == choice.of - 1 > NAMED else named
+    return Text(choice.strategy, not choice.tied, choice.strategy, f"{number(choice.regret, digits)}; {tied}")
 
 
 def in_words(found: Mapping[tuple[float, str], Choice | None]) -> str:
@@ -126,9 +128,10 @@ def in_words(found: Mapping[tuple[float, str], Choice | None]) -> str:
     rest = len(known) - sum(count for _, count in leads[:4])
     others = [f"others in {rest}"] if rest else []
     alone = sum(not choice.tied for choice in known)
+    ties = f"in {alone} nothing is tied with it" if alone else "everywhere something is tied with it"
     return (
         f"Of {len(known)} combinations of task and budget, the lowest mean regret is that of "
-        f"{listed([*first, *others])}; in {alone} nothing is tied with it."
+        f"{listed([*first, *others])}; {ties}."
     )
 
 

@@ -56,11 +56,11 @@ def overview(
         curves: of `figures.bands`.
     """
     families, tasks = grouped(study, order), study.tasks
-    wide = min(len(tasks), 3)
+    wide = min(len(tasks), 2)
     down = math.ceil(len(tasks) / wide)
     best = {task: champions(families, curves[task]) for task in tasks}
     room = 0.3 + LETTER * max([len(name) for found in best.values() for name in found.values()], default=0)
-    each = 5.4 if wide == 1 else 3.0
+    each = 5.4 if wide == 1 else 3.6
     width, panel = 0.72 + wide * (each + room) + (wide - 1) * 0.3, max(3.0, 0.15 * len(families) + 1.2)
     height = down * (panel + 0.8)
     figure = Figure(figsize=(width, height))
@@ -90,13 +90,13 @@ def by_family(
 ) -> Figure:
     """One row of panels a family, the best of every other family in grey; arguments as for `overview`.
 
-    With a single task, families stand three abreast.
+    With a single task, families stand two abreast.
     """
     families, tasks = grouped(study, order), study.tasks
     alone = len(tasks) == 1
     room = 0.7 + 1.1 * LETTER * max(map(len, [*order, *families]))
-    each, panel, gap = (2.5, 1.75, 0.5) if alone else (max(2.9, 6 / len(tasks)), 1.55, 0.4)
-    wide = min(3, len(families)) if alone else len(tasks)
+    each, panel, gap = (2.9, 1.75, 0.4) if alone else (max(2.9, 6 / len(tasks)), 1.55, 0.4)
+    wide = min(2, len(families)) if alone else len(tasks)
     step = each + gap + (room if alone else 0)
     down = math.ceil(len(families) / wide) if alone else len(families)
     width = 0.72 + wide * step - gap + (0 if alone else room)

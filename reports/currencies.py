@@ -161,7 +161,7 @@ def in_words(found: Comparison) -> list[str]:
     if not len(moved):
         return [*sentences, "The ranking does not depend on the currency."]
     names = [
-        f"{name} ({', '.join(f'{number(found.places.loc[name, c], 0)} by {SHOWN[c]}' for c in found.currencies)})"
+        f"{name} (place {', '.join(f'{number(found.places.loc[name, c], 0)} by {SHOWN[c]}' for c in found.currencies)})"
         for name in moved.index[:3]
     ]
     verdict = "The ranking depends on the currency"

@@ -260,11 +260,11 @@ def surfaces(study: Study, found: Sequence[Fronts], looks: dict[str, Look]) -> F
     from matplotlib.lines import Line2D
     from matplotlib.ticker import MaxNLocator
 
-    wide = min(len(found), 3)
+    wide = min(len(found), 2)
     down = -(-len(found) // wide)
     names = [shown_strategies(study, one) for one in found]
     room = 0.62 + 0.062 * max(len(name) for shown in names for name in [*shown, "the table's front"])
-    each, panel = (5.2 if wide == 1 else 2.9), max(3.0, 0.165 * max(map(len, names)) + 0.3)
+    each, panel = (5.2 if wide == 1 else 3.6), max(3.0, 0.165 * max(map(len, names)) + 0.3)
     width, height = 0.72 + wide * (each + room) + (wide - 1) * 0.5, down * (panel + 0.85)
     figure = Figure(figsize=(width, height))
     for k, (one, shown) in enumerate(zip(found, names, strict=True)):

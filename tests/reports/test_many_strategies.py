@@ -92,7 +92,7 @@ def test_choice_is_the_lowest_mean_and_what_cannot_be_told_from_it():
     cells = {name: np.arange(20) for name in regrets}
     found = choices.choose(regrets, cells, np.nan, np.nan)
     assert found is not None
-    assert (found.strategy, found.tied, found.compared) == ("good", ["level"], 3)
+    assert (found.strategy, found.tied, found.compared, found.of) == ("good", ["level"], 3, 4)
     near = choices.choose(regrets, {name: np.full(20, k) for k, name in enumerate(regrets)}, 3.0, 1)
     assert near is not None
     assert near.tied == ["level", "bad"]  # whatever the runs say, the table's seeds do not resolve 2 points
