@@ -363,6 +363,10 @@ def _table_draw(options: argparse.Namespace) -> None:
     from .tables import open_table
 
     table = open_table(options.table)
+    if options.between_tasks and (options.task or options.schedule):
+        raise NasbenchError(
+            "--between-tasks draws all tasks at the end of their longest schedule; leave --task and --schedule out."
+        )
     if options.between_tasks:
         print(f"drawn to {draw_agreement(table, options.out)}")
         return

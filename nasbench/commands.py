@@ -141,7 +141,7 @@ def numbers(text: str, what: str) -> list[int]:
 def processes(options: argparse.Namespace) -> int:
     """What --jobs says, -1 being one per core; NasbenchError for a number that is none."""
     if options.jobs == 0 or options.jobs < -1:
-        raise NasbenchError(f"training needs at least one process, or -1 for one per core; not {options.jobs}.")
+        raise NasbenchError(f"at least one process is needed, or -1 for one per core; not {options.jobs}.")
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     return cores if options.jobs == -1 else options.jobs
 

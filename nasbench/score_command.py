@@ -42,11 +42,15 @@ def _score(options: argparse.Namespace) -> None:
     from .tables import PROXIES, Curves, Table, open_table
     from .training.shards import write_synced
 
+    if options.out.suffix != ".h5" or options.out.is_dir() or not options.out.parent.is_dir():
+        raise NasbenchError(f"{options.out} cannot be written: the result is an .h5 file in a folder that is there.")
     table = open_table(options.table)
     if options.task is None and len(table.tasks) > 1:
         raise NasbenchError(f"{table.name} has several tasks: choose one with --task, of {', '.join(table.tasks)}.")
     task = options.task or table.tasks[0]
-    wanted = list(options.proxies or PROXIES)
+    wanted = list(PROXIES if options.proxies is None else dict.fromkeys(options.proxies))
+    if not wanted:
+        raise NasbenchError("no proxy was named: --proxies takes names separated by commas.")
     for name in wanted:
         entry_of(name)
         if name not in PROXIES:

@@ -76,7 +76,8 @@ def second_order_gradient(
         for w, gradient, momentum in zip(weights, gradients, momenta, strict=True):
             w.sub_(rate * (gradient + decay * w + (0 if momentum is None else momentum)))
     direct, *ahead = torch.autograd.grad(held(), [alphas, *weights])
-    radius = reach / torch.sqrt(sum((v.square().sum() for v in ahead), torch.zeros(()))).item()
+    length = torch.sqrt(sum((v.square().sum() for v in ahead), torch.zeros(()))).item()
+    radius = reach / max(length, 1e-12)  # gradients of exactly zero have no direction to look into
 
     def beside(sign: int) -> Tensor:
         with torch.no_grad():

@@ -22,7 +22,8 @@ from .one_shot import Differentiable, DifferentiableSettings
 
 @dataclass(frozen=True)
 class Settings(DifferentiableSettings):
-    """temperature, final_temperature: of the Gumbel softmax, from first to last epoch; the rest as in one_shot."""
+    """temperature, final_temperature: of the Gumbel softmax, at the start and nearly at the end; the rest as in
+    one_shot."""
 
     temperature: float = 10.0
     final_temperature: float = 0.1

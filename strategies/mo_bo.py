@@ -64,6 +64,7 @@ class MultiObjectiveBO(ModelBased):
             joined: np.ndarray = np.minimum(*terms) + AUGMENTATION * (terms[0] + terms[1])
             return joined
 
-        best = both(learned, cheap[rows]).max()
+        best = np.nanmax(both(learned, cheap[rows]))
         draws = both(mean + spread * self.rng.standard_normal((DRAWS, 1)), cheap)
-        return self.best_of(np.maximum(draws - best, 0).mean(axis=0) + 1e-9 * expected_improvement(mean, spread, best))
+        gain = np.maximum(draws - best, 0).mean(axis=0)
+        return self.best_of(gain + 1e-9 * expected_improvement(mean, spread, learned.max()))  # the latter breaks ties

@@ -77,10 +77,9 @@ class NSGA2:
         return self._members[better][0]
 
     def tell(self, trial: Trial, outcome: Outcome) -> None:
-        if any(cell == trial.cell for cell, _, _ in self._members):
+        if outcome.status is not Status.OK or any(cell == trial.cell for cell, _, _ in self._members):
             return
-        accuracy = outcome.val_acc if outcome.status is Status.OK else -1.0
-        self._members.append((trial.cell, accuracy, -self._measure(trial.cell)))
+        self._members.append((trial.cell, outcome.val_acc, -self._measure(trial.cell)))
         values = np.array([values for _, *values in self._members])
         ranks = pareto_ranks(values)
         distance = np.empty(len(values))

@@ -49,17 +49,16 @@ class QLearning:
 
     def __init__(self, problem: Problem, rng: np.random.Generator, settings: Settings = Settings()) -> None:
         self._space, self._full, self._rng, self._settings = problem.space, problem.full, rng, settings
-        self._budget = problem.budget
+        self._spent = problem.spent
         sizes = problem.space.choices
         self._values = [
             [[settings.start] * size for _ in range(before)] for before, size in zip((1, *sizes), sizes, strict=False)
         ]
         self._trained: list[tuple[tuple[int, ...], float]] = []
         self._asked: set[Cell] = set()
-        self._spent = 0.0
 
     def ask(self) -> Trial | None:
-        share = min(1.0, self._spent / self._budget.amount) if self._budget.amount else 0.0
+        share = min(1.0, self._spent())
         cell = None
         for _ in range(DRAWS):
             cell = self._space.from_choices(self._decide(self._randomness(share)))
@@ -95,7 +94,6 @@ class QLearning:
         return decisions
 
     def tell(self, trial: Trial, outcome: Outcome) -> None:
-        self._spent += np.nan_to_num(outcome.cost[self._budget.column])
         reward = outcome.val_acc / 100 if outcome.status is Status.OK else 0.0
         self._trained.append((self._space.to_choices(trial.cell), reward))
         self._learn(*self._trained[-1])

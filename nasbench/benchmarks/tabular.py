@@ -221,6 +221,8 @@ class TableProxies:
             self._benchmark._mean(self._truth, array, self._truth.schedule)[row]
             for array in (f"proxy_{name}", f"proxy_{name}_seconds", "flops")
         )
+        if math.isnan(seconds) or math.isnan(flops):
+            return math.nan, Cost(0.0, 0.0, 0.0, 0.0)  # never computed, so neither known nor to be paid
         images, passes = facts["proxies"][name]
         epochs = images / facts["train_size"]
         return score, Cost(seconds, epochs, passes * images * flops, epochs / self._benchmark.epochs[-1])

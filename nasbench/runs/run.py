@@ -221,8 +221,14 @@ class _Runner:
                 if not asking:
                     continue
                 if charge_overhead:
-                    ledger.charge(Kind.OVERHEAD, Cost(thinking - charged, 0.0, 0.0, 0.0))
-                    clock, charged = clock + thinking - charged, thinking
+                    thought = thinking - charged
+                    fits = ledger.fits(Cost(thought, 0.0, 0.0, 0.0))
+                    thought = thought if fits else run.budget.amount - ledger.spent
+                    ledger.charge(Kind.OVERHEAD, Cost(thought, 0.0, 0.0, 0.0))
+                    clock, charged = clock + thought, thinking
+                    if not fits:  # the budget was used up by thinking, and this trial came too late
+                        asking = False
+                        continue
                 if trial is not None:
                     key = trial if simple else self.key(trial)
                     outcome = known.get(key)
@@ -274,7 +280,8 @@ class _Runner:
                 if in_a_row >= STALL:
                     run.status = "missing" if run.missing > run.repeats else "stalled"
                 break
-            clock, _, trial, key, outcome = heapq.heappop(flying)
+            finish, _, trial, key, outcome = heapq.heappop(flying)
+            clock = max(clock, finish)  # the strategy may have worked on while this was trained
             if key:
                 del landing[key]
                 self.record(trial, key, outcome, clock)

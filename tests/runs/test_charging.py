@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import time
 
 import numpy as np
 import pytest
@@ -148,6 +149,30 @@ def test_8_own_work_is_charged_with_its_kind_and_takes_time(toy):
     assert result.ledger.total(Kind.PROXY) == Cost(4.0, 0.5, 7.0, 0.25)
     assert [step.spent for step in result.steps] == [1.25, 2.25]
     assert [step.clock for step in result.steps] == [34.0, 64.0]
+
+
+class Thinker(Script):
+    """Takes a twentieth of a second to ask."""
+
+    def ask(self):
+        time.sleep(0.05)
+        return super().ask()
+
+
+def test_8_overhead_never_exceeds_the_budget(tiny_table):
+    curves = tiny_table.curves("toy")
+    arrays = {"val_acc": curves.full("val_acc"), "train_seconds": np.full(64, 0.03)}
+    table = Table.from_arrays(tiny_table.space, [Curves("toy", (1, 2, 3), arrays, (7, 8))])
+    cells = [Trial(table.space.cell(i), 3) for i in range(20)]
+    for workers in (1, 3):
+        result = run(
+            Thinker(*cells), TabularBenchmark(table, "toy"), Budget(0.2, "s"), workers=workers, charge_overhead=True
+        )
+        assert result.ledger.spent <= 0.2 * (1 + 1e-9)
+        assert 1 <= len(result.steps) <= 3
+        clocks = [step.clock for step in result.steps]
+        assert clocks == sorted(clocks)
+        assert clocks[-1] >= 0.05 * len(clocks)
 
 
 def test_8_own_work_that_does_not_fit_ends_the_run(toy):

@@ -68,6 +68,9 @@ def test_goes_on_where_it_was_stopped(few, tmp_path, monkeypatch, capsys):
         (["nasbench201", "x.h5"], "has several tasks"),
         (["nasbench201", "x.h5", "--task", "cifar10"], "does not say which images"),
         (["digits", "x.h5", "--proxies", "synflo"], "synflow"),
+        (["digits", "x.txt"], "x.txt cannot be written"),
+        (["digits", "nowhere/x.h5"], "a folder that is there"),
+        (["digits", "x.h5", "--proxies", ""], "no proxy was named"),
         (["digits", "x.h5", "--proxies", "params"], "tables hold no scores of params"),
     ],
 )

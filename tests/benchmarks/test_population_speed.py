@@ -1,7 +1,7 @@
 """Networks x epochs per second of populations against the plain loop on the same GPU, beside the card's ceilings.
 Nothing is asserted about time: the figures are logged and saved in `extra_info`. Run it with
 
-    pytest tests/benchmarks/test_population_cuda.py -o addopts= --benchmark-only --benchmark-json=population.json
+    pytest tests/benchmarks/test_population_speed.py -o addopts= --benchmark-only --benchmark-json=population.json
 
 or, with the checks that should come first, `python -m nasbench.training.population_cuda.check`. It takes a few minutes
 on a machine with a GPU and is skipped elsewhere; no figure has been measured yet.
