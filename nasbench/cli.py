@@ -163,6 +163,8 @@ def _compare(options: argparse.Namespace) -> None:
     from .tables import open_table
 
     suite = Suite.load(options.suite)
+    if options.strategies and "all" in options.strategies and len(options.strategies) > 1:
+        raise NasbenchError("--strategies all stands alone: it takes every strategy that can search the tasks.")
     names = list(strategies.CATALOGUE) if options.strategies == ["all"] else options.strategies
     chosen = strategies.select(names or suite.strategies)
     own = (options.tasks, options.strategies, options.budget, options.table, options.mode)

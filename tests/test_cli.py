@@ -96,6 +96,8 @@ def test_a_table_is_drawn(capsys, tmp_path):
         (["compare", "--observe", "max"], "unknown way to observe"),
         (["compare", "--jobs", "0"], "at least one process"),
         (["compare", "nasbench201-paper"], "give it with --table"),
+        (["compare", "--strategies", "all,random_search"], "all stands alone"),
+        (["table", "draw", "nasbench201", "x.png", "--between-tasks", "--task", "cifar10"], "leave --task"),
         (["query", "nasbench201", "nonsense"], "is not a cell of nasbench201"),
         (["query", "nasbench201", "15625"], "there is no cell 15625"),
         (["query", "nasbench201", CELL, "--task", "svhn"], "unknown task"),

@@ -20,7 +20,7 @@ import os
 import platform
 import zipfile
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -145,7 +145,8 @@ class Shards:
             found = setting
         elif setting is not None and (difference := setting.differs(found)):
             raise NasbenchError(f"{self.folder} holds trainings of {difference}; choose another folder.")
-        self.setting = found
+        # the same task, perhaps described by an earlier release in fewer words
+        self.setting = found if setting is None else replace(found, task=setting.task)
 
     @contextlib.contextmanager
     def locked(self) -> Iterator[None]:

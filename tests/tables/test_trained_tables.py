@@ -6,9 +6,11 @@ import numpy as np
 import pytest
 from scipy.stats import spearmanr
 
+from nasbench.benchmarks import TabularBenchmark
 from nasbench.tables import open_table
 from nasbench.tasks import load_task
 from nasbench.training import task_protocol
+from nasbench.training.campaign import class_order
 
 TABLES = {"digits": 12, "fashion_mnist": 5}
 """Table, which is also its task -> epochs."""
@@ -53,3 +55,32 @@ def test_the_default_protocol_makes_the_digits_table():
     attributes = open_table("digits").curves("digits").attributes
     assert attributes["sha256"] == load_task("digits").digest
     assert attributes["protocol"] == task_protocol("digits").__dict__
+
+
+PARTIAL = {"cifar10": (1500, 60, 0.71), "cifar100": (600, 40, 0.55)}
+"""Task of images16 -> rows, rows with a second seed, Spearman's correlation with published test accuracy."""
+
+
+@pytest.mark.parametrize("task", PARTIAL)
+def test_images16_has_the_first_classes_of_the_fixed_order(task):
+    table = open_table("images16")
+    curves, (rows, twice, _) = table.curves(task), PARTIAL[task]
+    assert curves.valid.sum(axis=0).tolist() == [rows, twice]
+    order = class_order(table.space)
+    assert set(table.cells[curves.valid[:, 0]].tolist()) == set(order[:rows].tolist())
+    assert set(table.cells[curves.valid[:, 1]].tolist()) == set(order[:twice].tolist())
+    assert len(curves.attributes["embedding"]) == 144
+    assert 0 < curves.attributes["separability"] < 1
+    benchmark = TabularBenchmark(table, task)
+    assert len(benchmark.search_space) < len(benchmark.space)
+    for array in ("val_acc", "test_acc", "train_acc", "train_loss", "train_seconds"):
+        assert np.isfinite(curves.full(array)[curves.valid]).all()
+
+
+@pytest.mark.parametrize("task", PARTIAL)
+def test_images16_agrees_with_published_results_as_its_card_says(published, task):
+    table, column = open_table("images16"), list(PARTIAL).index(task)
+    ours = np.append(table.curves(task).mean("val_acc"), np.nan)[table.row_of_cell]
+    known = ~np.isnan(ours)
+    found = spearmanr(ours[known], published["test_acc_200"][known, column]).statistic
+    assert found == pytest.approx(PARTIAL[task][2], abs=0.01)
