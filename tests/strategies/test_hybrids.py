@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections import Counter
 
 import numpy as np
@@ -28,7 +29,9 @@ def play(strategy, asks, worth):
 
 
 def problem(evaluations=200):
-    return Problem(SPACE, (200,), Budget(evaluations, "evals"))
+    """Every look at what is spent is one more evaluation, as `play` asks for them."""
+    looks = itertools.count()
+    return Problem(SPACE, (200,), Budget(evaluations, "evals"), spent=lambda: next(looks) / evaluations)
 
 
 def convolutions(cell):
