@@ -169,10 +169,10 @@ def test_8_overhead_never_exceeds_the_budget(tiny_table):
             Thinker(*cells), TabularBenchmark(table, "toy"), Budget(0.2, "s"), workers=workers, charge_overhead=True
         )
         assert result.ledger.spent <= 0.2 * (1 + 1e-9)
-        assert 1 <= len(result.steps) <= 3
+        assert len(result.steps) <= 3
         clocks = [step.clock for step in result.steps]
         assert clocks == sorted(clocks)
-        assert clocks[-1] >= 0.05 * len(clocks)
+        assert all(clock >= 0.05 for clock in clocks)
 
 
 def test_8_own_work_that_does_not_fit_ends_the_run(toy):
