@@ -33,7 +33,7 @@ class Settings:
     def __post_init__(self) -> None:
         for name in ("initial", "batch", "parents", "children"):
             if getattr(self, name) < 1:
-                raise NasbenchError(f"{name} = {getattr(self, name)}: NPENAS needs at least 1.")
+                raise NasbenchError(f"{name} = {getattr(self, name)}: at least 1 is needed.")
 
 
 class PredictorGuidedEvolution(ModelBased):
@@ -51,5 +51,10 @@ class PredictorGuidedEvolution(ModelBased):
         if not len(near):
             return []
         wanted = np.full(len(self.candidates), np.nan)
-        wanted[near] = self._predictor.predict(self.candidates.decisions[near])
+        wanted[near] = self.judge(near)
         return self.best_of(wanted)
+
+    def judge(self, near: np.ndarray) -> np.ndarray:
+        """How much each of the children at these positions is wanted."""
+        judged: np.ndarray = self._predictor.predict(self.candidates.decisions[near])
+        return judged
