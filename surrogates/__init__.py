@@ -30,7 +30,8 @@ class Entry:
         family: what kind of model it is.
         paper: source.
         package: what has to be installed beside nasbench[predict]; the extra `predictors` has it.
-        sees: `cells` (decisions [n, d]) or `curves` (the first epochs of a training, see surrogates.curves).
+        sees: `cells` (decisions [n, d]), `curves` (the first epochs of a training, see surrogates.curves) or `tasks`
+            (cells, after other tasks: see surrogates.meta).
     """
 
     home: str
@@ -68,6 +69,38 @@ CATALOGUE: dict[str, Entry] = {
         "surrogates.curves:curve_svr", "learning curve", "Baker et al., arXiv:1705.10823", sees="curves"
     ),
     "ensemble": Entry("surrogates.ensemble:ensemble", "ensemble", "members weighted by cross-validated Kendall tau"),
+    "rank_transfer": Entry(
+        "surrogates.meta.transfer:rank_transfer", "meta-learned", "mean rank on other tasks", sees="tasks"
+    ),
+    "stacked": Entry("surrogates.meta.transfer:stacked", "meta-learned", "Wolpert, Neural Networks 1992", sees="tasks"),
+    "gp_transfer": Entry(
+        "surrogates.meta.transfer:gp_transfer",
+        "meta-learned",
+        "Gaussian process around other tasks' mean",
+        sees="tasks",
+    ),
+    "xgboost_transfer": Entry(
+        "surrogates.meta.transfer:xgboost_transfer", "meta-learned", "boosting from other tasks' mean", sees="tasks"
+    ),
+    "task_conditioned": Entry(
+        "surrogates.meta.conditioned:task_conditioned", "meta-learned", "Lee et al., ICLR 2021", "torch", "tasks"
+    ),
+    "deep_kernel": Entry(
+        "surrogates.meta.deep_kernel:deep_kernel",
+        "meta-learned",
+        "Patacchiola et al., NeurIPS 2020 (arXiv:1910.05199); Shala et al., ICLR 2023",
+        "torch",
+        "tasks",
+    ),
+    "maml": Entry(
+        "surrogates.meta.gradient:maml", "meta-learned", "Finn et al., ICML 2017 (arXiv:1703.03400)", "torch", "tasks"
+    ),
+    "fomaml": Entry(
+        "surrogates.meta.gradient:fomaml", "meta-learned", "Finn et al., ICML 2017, section 5.2", "torch", "tasks"
+    ),
+    "reptile": Entry(
+        "surrogates.meta.gradient:reptile", "meta-learned", "Nichol et al., arXiv:1803.02999", "torch", "tasks"
+    ),
 }
 
 
@@ -86,12 +119,12 @@ def build(name: str, space: str | Space = "nasbench201", horizon: int = 12) -> A
     if package and importlib.util.find_spec(package) is None:
         raise NasbenchError(f"the predictor {name!r} needs the package {package}: pip install 'nasbench[predictors]'.")
     module, function = CATALOGUE[name].home.split(":")
-    argument = space if CATALOGUE[name].sees == "cells" else horizon
+    argument = horizon if CATALOGUE[name].sees == "curves" else space
     return getattr(importlib.import_module(module), function)(argument)
 
 
 def available(sees: str = "cells") -> list[str]:
-    """The predictors of cells, or of curves, whose packages are installed."""
+    """The predictors of cells, of curves or of tasks whose packages are installed."""
     return [
         name for name, entry in CATALOGUE.items()
         if entry.sees == sees and (not entry.package or importlib.util.find_spec(entry.package))
