@@ -87,6 +87,14 @@ def _parser() -> argparse.ArgumentParser:
     add.add_argument("--budget", help="e.g. 100evals, 12000s, 1200epochs, 3e18flops")
     add.add_argument("--observe", help="what a trial shows: the mean over training seeds, or one seed")
     add.add_argument("--workers", type=int, help="simulated workers with a common purse")
+    add.add_argument(
+        "--sources", type=names, help="tasks that meta-learned strategies learn on first (default: all others)"
+    )
+    add.add_argument("--source-tables", type=names, help="further tables that have source tasks")
+    add.add_argument("--leave-out", help="keep from the sources: the target task, or all tasks of its data_set")
+    add.add_argument(
+        "--target-among-sources", action="store_true", default=None, help="allow the target as a source, which leaks"
+    )
     add.add_argument("--charge-overhead", action="store_true", default=None, help="charge measured time in strategies")
     add.add_argument(
         "--jobs", type=int, default=-1, help="processes (default: one per core); results are the same for any"
@@ -182,6 +190,10 @@ def _compare(options: argparse.Namespace) -> None:
         charge_overhead=options.charge_overhead,
         table=options.table,
         mode=options.mode,
+        sources=options.sources,
+        source_tables=options.source_tables,
+        leave_out=options.leave_out,
+        target_among_sources=options.target_among_sources,
         **training.suite_changes(options),
     )
     if suite.mode != "train" and not suite.table:

@@ -7,6 +7,7 @@ Where things are:
     tables.py       a table as CSV, Markdown and cells of the page; numbers as people read them
     standings.py    the tables of who is how good; accounts.py: of what was spent, found, known and used
     amounts.py      what runs had reached after any amount of any currency; choices.py: the best for every budget
+    sources.py      what meta-learned strategies learned from, and when it is paid back
     costs.py        expenses by kind; currencies.py: the ranking under equal evaluations, seconds and FLOPs
     pareto.py       fronts of accuracy and a second objective
     figures.py      figures of runs; crowds.py: of the curves of many strategies

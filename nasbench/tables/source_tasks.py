@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import functools
 import math
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -112,34 +112,37 @@ def read_source(table: Table, task: str, schedule: int | None = None) -> SourceT
 
 
 def read_sources(
-    table: Table,
+    tables: Sequence[Table],
     target: str,
     names: Sequence[str] = (),
-    others: Sequence[Table] = (),
     leave_out: str = "task",
     target_among_sources: bool = False,
+    descriptor: Mapping[str, Any] | None = None,
 ) -> Sources:
-    """What may be learned from for `target`, a task of `table`.
+    """What may be learned from for a target.
 
     Args:
+        tables: of one space. A task that several of them have is read from the first.
+        target: its name; a task of a table unless there is a `descriptor`.
         names: the sources; empty for all that the tables have.
-        others: further tables of the same space. A task that several tables have is read from the first.
         leave_out: "task" leaves out the target and tasks that share images with it; "data_set" also those cut
             from the same data set.
         target_among_sources: allow it by name, to see what leaking is worth.
+        descriptor: facts about the target, if no table has it.
 
     Raises:
-        NasbenchError: unknown names, no source left, a source that is the target or shares images with it, or a table
-            of another space.
+        NasbenchError: unknown names, no source left, a source that is the target or shares images with it, or tables of
+            several spaces.
     """
+    table = tables[0]
     if leave_out not in LEAVE_OUT:
         raise unknown("way to leave sources out", leave_out, LEAVE_OUT)
     home = {name: table for name in table.tasks}
-    for other in others:
+    for other in tables[1:]:
         if other.space.name != table.space.name:
             raise NasbenchError(
-                f"the table {other.name} is of the space {other.space.name}, and {target!r} of {table.space.name}: "
-                "sources must be of the target's space."
+                f"the table {other.name} is of the space {other.space.name}, and {table.name} of {table.space.name}: "
+                "all sources must be of the target's space."
             )
         home = {**{name: other for name in other.tasks}, **home}
     chosen = list(names)
@@ -153,9 +156,12 @@ def read_sources(
         apart = share_images if leave_out == "task" else lambda a, b: data_set(a) == data_set(b)
         chosen = [name for name in home if not apart(name, target)]
     if not chosen:
+        where = ", ".join(other.name for other in tables)
         raise NasbenchError(
-            f"{target!r} has no source tasks: the table {table.name} has no other task"
+            f"{target!r} has no source tasks: {where} has no other task"
             + (" of another data set." if leave_out == "data_set" else ", or only such with the same images.")
         )
     sources = tuple(read_source(home[name], name) for name in dict.fromkeys(chosen))
-    return Sources(table.space, sources, descriptor_vector(table.curves(target).attributes))
+    if descriptor is None:
+        descriptor = home.get(target, table).curves(target).attributes
+    return Sources(table.space, sources, descriptor_vector(descriptor))

@@ -21,6 +21,7 @@ FILTERS, SIZE, SEED = 48, 3, 20260101
 MOST = 2000
 """Training images that are looked at, the first ones of the task's balanced order."""
 BATCH = 250
+GRAPH_FACTS = ("n_nodes", "n_edges", "n_features", "n_classes")
 DIGITS = 4
 """Significant digits that are kept, so that machines that round differently agree."""
 
@@ -84,8 +85,11 @@ def _kept(values: np.ndarray) -> list[float]:
 def descriptor_vector(attributes: Mapping[str, Any]) -> NDArray[np.float64] | None:
     """The numbers [k] of a table's task by which tasks can be compared; None where it records none.
 
-    Logarithms of the numbers of training images and of classes, and what `task_features` says.
+    For images logarithms of the numbers of training images and of classes, and what `task_features` says; for graphs
+    logarithms of the numbers of nodes, edges, features and classes.
     """
+    if set(GRAPH_FACTS) <= set(attributes):
+        return np.log([attributes[name] for name in GRAPH_FACTS])
     if not {"n_train", "classes", "embedding", "separability", "nearest_mean"} <= set(attributes):
         return None
     sizes = np.log([attributes["n_train"], len(attributes["classes"])])

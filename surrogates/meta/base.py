@@ -32,7 +32,7 @@ BEND, REACH = 0.7, 1.0
 
 
 def matched(prior: np.ndarray, y: np.ndarray) -> np.ndarray:
-    """Standings [n] of labelled cells: those of `prior` [n], in the order of the labels y [n]; ties share their mean."""
+    """Standings [n] of labelled cells: those of `prior` [n] in the order of the labels y [n]; ties share their mean."""
     ordered = np.sort(prior)
     low, high = rankdata(y, "min") - 1, rankdata(y, "max")
     sums = np.concatenate([[0.0], np.cumsum(ordered)])
@@ -140,13 +140,17 @@ class MetaPredictor(RegressorMixin, BaseEstimator):
 
     def predict(self, X: Any, return_std: bool = False) -> Any:
         """Accuracies [n] in percent, and with `return_std` their spread [n]."""
-        self._check_learned()
-        standing, spread = self._standing(self._index(X))
+        standing, spread = self.standing(X)
         mean = self.adjusted_.accuracies(standing)
         if not return_std:
             return mean
         low, high = self.adjusted_.accuracies(standing - spread), self.adjusted_.accuracies(standing + spread)
         return mean, (high - low) / 2
+
+    def standing(self, X: Any) -> tuple[np.ndarray, np.ndarray]:
+        """Where cells stand on the target, [n], in deviations from the median cell of a space, and the spread [n]."""
+        self._check_learned()
+        return self._standing(self._index(X))
 
     def _check_learned(self) -> None:
         if not hasattr(self, "sources_"):

@@ -37,7 +37,7 @@ def descriptors(sources: Sources, most: int) -> tuple[np.ndarray, np.ndarray]:
             f"{whose} has no descriptor, so that nothing says how tasks differ; tables that `nasbench train` makes "
             "have them, and predictors such as gp_transfer need none."
         )
-    known = np.stack([task.descriptor for task in sources])
+    known = np.stack([task.descriptor for task in sources if task.descriptor is not None])
     centre, scale = known.mean(axis=0), known.std(axis=0)
     kept = scale > 1e-9
     known, target = (known - centre)[:, kept] / scale[kept], (sources.descriptor - centre)[kept] / scale[kept]

@@ -69,7 +69,8 @@ class DeepKernel(MetaPredictor):
                 schedule.step()
             with torch.no_grad():
                 found = evaluate(weights, features).double().numpy()
-        return found[:, 0], found[:, 1:], float(logs["scale"].exp()), float(logs["noise"].exp())
+        scale, noise = (float(logs[name].detach().exp()) for name in ("scale", "noise"))
+        return found[:, 0], found[:, 1:], scale, noise
 
     @staticmethod
     def _surprise(weights: Weights, logs: Weights, x: Tensor, z: Tensor) -> Tensor:

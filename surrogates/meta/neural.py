@@ -7,6 +7,7 @@ seeded generator, so that the same sources give the same predictor.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
@@ -18,6 +19,7 @@ from torch.nn.functional import softplus
 from nasbench.spaces import Space
 from nasbench.tables.source_tasks import Sources
 
+from ..encoder import encode
 from ..neural.ensemble import Scaling
 from .standings import normal_scores
 
@@ -35,9 +37,7 @@ class Episode(NamedTuple):
 
 def cell_features(space: Space) -> Tensor:
     """[len(space), f] the encodings `path_counts` and `summary`, or `one_hot` where the space has none of them."""
-    cells = np.asarray(space.cells, np.int64)
-    names = [name for name in ("path_counts", "summary") if name in space.encodings] or ["one_hot"]
-    features = np.hstack([space.encode(cells, name) for name in names]).astype(np.float64)
+    features = encode(space, space.cells)
     features = features[:, np.ptp(features, axis=0) > 0]
     return torch.as_tensor(Scaling(features)(features), dtype=torch.float32)
 
@@ -71,7 +71,7 @@ def episodes(
 def perceptron(sizes: Sequence[int], generator: torch.Generator) -> Weights:
     """First weights of a perceptron: He et al., ICCV 2015, and a last layer of a tenth of that."""
     weights = {}
-    for i, (inputs, outputs) in enumerate(zip(sizes, sizes[1:], strict=False)):
+    for i, (inputs, outputs) in enumerate(itertools.pairwise(sizes)):
         gain = 0.02 if i == len(sizes) - 2 else 2.0
         weights[f"w{i}"] = torch.randn(inputs, outputs, generator=generator) * (gain / inputs) ** 0.5
         weights[f"b{i}"] = torch.zeros(outputs)

@@ -1,7 +1,7 @@
 """What source tasks say of every cell of their space: where it stands among the cells of each, as normal scores.
 
 A cell stands where the mean of its trainings puts it, drawn towards what a predictor of the catalogue makes of all the
-source's trainings, by n / (n + 1) after n trainings of the cell or of one that computes the same; cells without any
+source's trainings, to n / (n + 3) after n trainings of the cell or of one that computes the same; cells without any
 stand where the predictor puts them. So sources that trained different cells can be put side by side.
 """
 
@@ -20,6 +20,9 @@ from .. import build
 
 MOST_FOR_PROCESS = 700
 """Trained cells up to which the predictor is a Gaussian process; XGBoost above, as a process grows with the cube."""
+
+CAUTION = 3.0
+"""Trainings of a cell that count for as much as the predictor, which has seen all of the source's."""
 
 
 def standings(sources: Sources) -> np.ndarray:
@@ -45,7 +48,7 @@ def _standing(space: Space, task: SourceTask) -> np.ndarray:
     classes = space.classes("exact")
     count = np.bincount(classes[task.index], weights=task.trainings, minlength=classes.max() + 1)
     total = np.bincount(classes[task.index], weights=task.trainings * scores, minlength=classes.max() + 1)
-    weight = (count / (count + 1))[classes]
+    weight = (count / (count + CAUTION))[classes]
     measured = (total / np.maximum(count, 1))[classes]
     standing: np.ndarray = weight * measured + (1 - weight) * predicted
     return standing

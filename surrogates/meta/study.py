@@ -134,7 +134,8 @@ def run_meta_study(
 
 def _read(study: MetaStudy, table: Table, others: Sequence[Table], target: str) -> tuple[Data, Sources]:
     data = read_data(table, target)
-    return data, read_sources(table, target, study.sources, others, study.leave_out, study.target_among_sources)
+    tables = (table, *others)
+    return data, read_sources(tables, target, study.sources, study.leave_out, study.target_among_sources)
 
 
 def _asked(study: MetaStudy, job: Job) -> list[str]:

@@ -17,6 +17,7 @@ from scipy.linalg import cho_factor, cho_solve, solve_triangular
 from nasbench.spaces import Space, open_space
 from nasbench.tables.source_tasks import Sources
 
+from ..encoder import encode
 from .base import MetaPredictor
 from .standings import normal_scores, standings
 
@@ -74,9 +75,8 @@ class TransferProcess(RankTransfer):
     def _meta_fit(self, sources: Sources) -> None:
         super()._meta_fit(sources)
         space = open_space(self.space).whole
-        names = [name for name in ("summary",) if name in space.encodings] or ["one_hot"]
-        features = np.hstack([space.encode(np.asarray(space.cells, np.int64), name) for name in names])
-        features = features[:, np.ptp(features, axis=0) > 0].astype(np.float64)
+        features = encode(space, space.cells, ("summary",))
+        features = features[:, np.ptp(features, axis=0) > 0]
         self.features_ = (features - features.mean(axis=0)) / (features.std(axis=0) * features.shape[1] ** 0.5)
         self.grid_ = list(itertools.product(LOCAL if self.local else (0.0,), LENGTHS, WEIGHTS, NOISES))
         self.grid_ = [g for g in self.grid_ if g[0] > 0 or g[1] == LENGTHS[0]]
@@ -172,9 +172,7 @@ class BoostedTransfer(RankTransfer):
 
     def _features(self, index: np.ndarray) -> np.ndarray:
         space = open_space(self.space).whole
-        cells = np.asarray(space.cells[index], np.int64)
-        names = [n for n in ("path_counts", "summary") if n in space.encodings] or ["one_hot"]
-        return np.hstack([*(space.encode(cells, name) for name in names), standings(self.sources_)[index]])
+        return np.hstack([encode(space, space.cells[index]), standings(self.sources_)[index]])
 
     def _standing(self, index: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         if self.booster_ is None:
