@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from . import meta_bill, meta_figures, meta_findings, meta_maps, style, tables
-from .meta_study import MetaStudy, with_labels
+from . import meta_bill, meta_figures, meta_findings, meta_harm, meta_maps, style, tables
+from .meta_study import EQUAL, MetaStudy, with_labels
 from .page import UTF8, environment, save_figure, save_table
 from .predictors import METRICS
 
@@ -35,6 +35,10 @@ def build(study: MetaStudy, folder: Path) -> None:
         "adaptation": (meta_figures.adaptation(study, looks), "Kendall's tau against the number of target labels"),
         "targets": (meta_figures.per_target(study, looks), "Kendall's tau on every target"),
     }
+    compared = meta_harm.compared(study)
+    if len(compared):
+        figure = meta_harm.figure(study, compared, meta_figures.by_ease(study))
+        drawn["harm"] = (figure, "difference of tau to the best predictor from scratch")
     if numbers["sources"].nunique() > 1 and study.learned:
         figure = meta_figures.by_sources(study, looks, numbers)
         drawn["sources"] = (figure, "Kendall's tau against the number of source tasks")
@@ -51,7 +55,7 @@ def build(study: MetaStudy, folder: Path) -> None:
     page = environment().get_template("meta.html").render(
         study=study, facts=study.facts, figures=figures, tables=shown, looks=looks,
         headline=meta_findings.headline(study), bill=meta_bill.sentence(study),
-        baseline=meta_findings.baseline_sentence(study), harm=meta_findings.harm_sentence(study, shown["harm"].frame),
+        baseline=meta_findings.baseline_sentence(study), harm=meta_harm.sentence(study, shown["harm"].frame),
         no_map=places if isinstance(places, str) else "", data_sets=meta_maps.data_sets(study),
         helps=meta_maps.help_sentence(matrix) if matrix is not None else "", leak=leak(study),
         with_labels=with_labels, banded=meta_figures.banded(study), again=again(study),
@@ -72,9 +76,9 @@ def _tables(study: MetaStudy) -> list[tables.Table]:
         found.append(meta_findings.signs_table("signs", scratch, "meta-learned", "from scratch"))
     if baseline:
         found.append(meta_findings.signs_table("baseline", baseline, "baseline", "meta-learned"))
-    found.append(meta_findings.harm_table(study, meta_findings.harm(study)))
+    found.append(meta_harm.table(study, meta_harm.harm(study)))
     found.append(meta_bill.readings_table(study))
-    if study.learned:
+    if study.learned and study.scratch:
         found.append(meta_bill.payback_table(study))
     return found
 
@@ -101,7 +105,7 @@ def scores_table(study: MetaStudy) -> tables.Table:
         for name in frame.index:
             cells = [
                 tables.Text(tables.NOTHING) if m == "meta_seconds" and name in study.scratch
-                else tables.Text(tables.number(frame.loc[name, m], 3), best[m] == name)
+                else tables.Text(tables.number(frame.loc[name, m], 3), name in best[m])
                 for m in frame
             ]  # fmt: skip
             rows.append([tables.strategy(name), n, *cells])
@@ -110,12 +114,15 @@ def scores_table(study: MetaStudy) -> tables.Table:
     return tables.build("scores", columns, rows, pd.concat(frames, ignore_index=True))
 
 
-def _best(metric: str, values: pd.Series) -> str | None:
-    if metric == "meta_seconds" or not values.notna().any():
-        return None
+def _best(metric: str, values: pd.Series) -> list[str]:
+    """The predictors with the best value."""
+    if metric == "meta_seconds":
+        return []
     if metric == "coverage_90":
-        values = (values - 0.9).abs()
-    return str(values.idxmin() if metric in LOW or metric == "coverage_90" else values.idxmax())
+        values = -(values - 0.9).abs()
+    elif metric in LOW:
+        values = -values
+    return list(values.index[values >= values.max() - EQUAL])
 
 
 def leak(study: MetaStudy) -> str:
@@ -123,12 +130,12 @@ def leak(study: MetaStudy) -> str:
     if not study.facts["target_among_sources"]:
         return ""
     found = study.leaks()
-    start = "These results leak: the study allowed targets among their own sources"
     if not found:
-        return f"{start}, although none is."
+        return "This study allowed targets among their own sources, so that its results might leak; no target is."
     return (
-        f"{start}, and {len(found)} of {len(study.targets)} are learned from with their own images. They show what "
-        "leaking is worth, and say nothing about new tasks."
+        f"These results leak: the study allowed targets among their own sources, and {len(found)} of "
+        f"{len(study.targets)} are learned from with their own images. They show what leaking is worth, and say "
+        "nothing about new tasks."
     )
 
 

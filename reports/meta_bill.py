@@ -45,10 +45,6 @@ class Payback:
         return f"more than {self.needed:g}" if self.bound else number(self.needed, 1)
 
     @property
-    def saved_words(self) -> str:
-        return f"more than {self.saved:g}" if self.bound else number(self.saved, 1)
-
-    @property
     def tasks_words(self) -> str:
         if math.isnan(self.tasks):
             return "not known" if not math.isnan(self.needed) else NOTHING

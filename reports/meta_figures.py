@@ -46,7 +46,7 @@ def adaptation(study: MetaStudy, looks: dict[str, Look]) -> Figure:
         if ceilings:
             ax.axhline(float(np.mean(list(ceilings.values()))), label="noise ceiling", **CEILING)
         _labels_axis(ax, study.sizes)
-        ax.set_ylabel("Kendall's τ on unlabelled cells, mean over targets")
+        ax.set_ylabel("Kendall's τ on unlabelled cells" + ", mean over targets" * (len(study.targets) > 1))
         ax.legend(loc="center left", bbox_to_anchor=(1.02, 0.5), handlelength=3)
     return figure
 
@@ -67,12 +67,17 @@ def adaptation_table(study: MetaStudy) -> tables.Table:
     return tables.build("adaptation", ["predictor", *(f"{n} labels" for n in study.sizes)], rows, frame)
 
 
+def by_ease(study: MetaStudy) -> list[str]:
+    """Targets, those first on which predictors do best with the labels of the middle."""
+    means = study.tau[study.middle].groupby("task").mean()
+    return sorted(study.targets, key=lambda target: -means[target])
+
+
 def per_target(study: MetaStudy, looks: dict[str, Look]) -> Figure:
     """Tau on every target with the labels of the middle; bars are intervals over draws."""
     n = study.middle
     names = [name for name in study.names if n in study.asked(name)]
-    means = study.tau[n].groupby("task").mean()
-    targets = sorted(study.targets, key=lambda target: -means[target])
+    targets = by_ease(study)
     tall = min(0.075 * len(names) + 0.14, (TALLEST - 1.1) / len(targets))
     height = max(tall * len(targets) + 0.75, 0.22 * (len(names) + 2))
     left = 0.3 + 0.068 * max(map(len, targets))

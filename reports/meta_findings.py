@@ -10,18 +10,14 @@ import numpy as np
 import pandas as pd
 from scipy.stats import binomtest
 
-from . import tables
+from . import meta_harm, tables
 from .findings import listed
-from .meta_study import MetaStudy, with_labels
+from .meta_study import EQUAL, MetaStudy, with_labels
 from .statistics import ALPHA
 from .tables import Text, number, p_value
 
 BASELINE = "rank_transfer"
 """The mean rank on the sources, which nothing is learned for: what a meta-learned predictor has to beat."""
-
-
-EQUAL = 1e-9
-"""Differences of mean tau up to this are ties: the same order of cells, summed up in another order."""
 
 
 @dataclass(frozen=True)
@@ -95,45 +91,6 @@ def signs_table(name: str, found: Sequence[Signs], first: str, second: str) -> t
     return tables.build(name, columns, rows, frame, text=2)
 
 
-def harm(study: MetaStudy) -> pd.DataFrame:
-    """Where meta-learning harms: [predictor, n, task, tau, best, best_tau, difference], worst first.
-
-    A case is a target and an n at which a meta-learned predictor is below the best predictor from scratch there.
-    """
-    rows = []
-    scratch = {name: study.of(name) for name in study.scratch}
-    for name in study.learned:
-        ours = study.of(name)
-        for n in study.sizes:
-            for target in study.targets:
-                others = {other: frame.loc[target, n] for other, frame in scratch.items()}
-                others = {other: value for other, value in others.items() if np.isfinite(value)}
-                best = max(others, key=lambda other: others[other], default=None)
-                if best is not None and ours.loc[target, n] < others[best] - EQUAL:
-                    tau = ours.loc[target, n]
-                    rows.append((name, n, target, tau, best, others[best], tau - others[best]))
-    columns = ["predictor", "n", "task", "tau", "best", "best_tau", "difference"]
-    return pd.DataFrame(rows, columns=columns).sort_values("difference", kind="stable", ignore_index=True)
-
-
-def harm_table(study: MetaStudy, found: pd.DataFrame) -> tables.Table:
-    """A row for every predictor and n with a case, which lists the targets."""
-    rows = []
-    for name in study.learned:
-        for n in study.sizes:
-            chosen = found[(found["predictor"] == name) & (found["n"] == n)]
-            if len(chosen):
-                cases = [
-                    f"{c.task} ({tables.signed(c.difference)}, {c.best} {number(c.best_tau)})"
-                    for c in chosen.itertuples(index=False)
-                ]
-                rows.append([
-                    tables.strategy(name), n, f"{len(chosen)} of {len(study.targets)}", ", ".join(cases),
-                ])  # fmt: skip
-    table = tables.build("harm", ["predictor", "labels", "harmed", "targets"], rows, found)
-    return tables.Table(table.name, table.columns, table.rows, table.frame, frozenset({1, 2}))
-
-
 def headline(study: MetaStudy) -> list[str]:
     """What was found: the best without and with few labels, from scratch, by sign test."""
     sentences = [_leaders(study)]
@@ -151,15 +108,19 @@ def headline(study: MetaStudy) -> list[str]:
             ahead.append(f"{name} is ahead of {other} {with_labels(n)} on {found.share} targets ({found.level})")
     if ahead:
         sentences.append(f"By one-sided sign tests, {listed(ahead)}.")
-    sentences += [baseline_sentence(study), harm_sentence(study, harm(study))]
+    sentences += [baseline_sentence(study), meta_harm.sentence(study, meta_harm.harm(study))]
     return [sentence for sentence in sentences if sentence]
 
 
 def _leaders(study: MetaStudy) -> str:
-    over = f"mean over {len(study.targets)} held-out targets" if len(study.targets) > 1 else f"on {study.targets[0]}"
     if not study.learned:
         return "No meta-learned predictor was asked: this study has predictors from scratch only."
-    task = "a task that they have never seen" if not study.leaks() else "targets that are among their own sources"
+    targets, seeds = study.targets, study.facts["seeds"]
+    over = f"mean over {len(targets)} held-out targets" if len(targets) > 1 else f"mean over draws of labels, {seeds}"
+    if study.leaks():
+        task = "targets that are among their own sources"
+    else:
+        task = "a task that they have never seen" if len(targets) > 1 else f"{targets[0]}, which they have never seen"
     best = _best(study, study.learned, study.quoted)
     return f"On {task}, the best meta-learned predictor is {best}: Kendall's τ, {over}{_ceiling(study)}."
 
@@ -210,22 +171,3 @@ def _sizes(sizes: Sequence[int]) -> str:
     counts = [str(n) for n in sizes if n]
     parts = ["without labels"] * (0 in sizes) + ([f"with {listed(counts)}"] if counts else [])
     return " and ".join(parts) + (" labels" if counts and 0 not in sizes else "")
-
-
-def harm_sentence(study: MetaStudy, found: pd.DataFrame) -> str:
-    """How often, and where worst, a meta-learned predictor is below the best from scratch."""
-    if not study.learned or not study.scratch:
-        return ""
-    cases = len(study.targets) * sum(n > 1 for n in study.sizes)
-    if found.empty:
-        return "Meta-learning never harms here: no meta-learned predictor is below the best from scratch on any target."
-    counts = found.groupby("predictor").size()
-    parts = [f"{name} in {counts[name]}" for name in study.learned if name in counts]
-    never = [name for name in study.learned if name not in counts]
-    worst = found.iloc[0]
-    return (
-        f"Negative transfer, in {cases} cases of a target and a number of labels: below the predictor from scratch "
-        f"that is best in the very case is {listed(parts)}{', and never ' + listed(never) if never else ''}; "
-        f"worst is {worst['predictor']} on {worst['task']} {with_labels(worst['n'])} ({number(worst['tau'])} against "
-        f"{number(worst['best_tau'])})."
-    )

@@ -46,7 +46,7 @@ def places(study: MetaStudy) -> Places | str:
             "The targets have no descriptors, so that there is no map of them; tables that are trained here have them."
         )
     if len(known) < LEAST or len({len(d) for d in known.values()}) > 1:
-        return f"A map needs at least {LEAST} targets with descriptors of one kind; here there are {len(known)}."
+        return f"A map needs at least {LEAST} targets with descriptors of one kind, and this study has {len(known)}."
     values = np.array(list(known.values()), dtype=np.float64)
     spread = values.std(axis=0)
     kept = spread > 1e-9 * np.maximum(1, np.abs(values).max(axis=0))
@@ -63,7 +63,8 @@ def map_figure(found: Places) -> Figure:
     """Every task a dot in the colour of its data set, with its name beside it."""
     kinds = list(dict.fromkeys(data_set(task) for task in found.tasks))
     with style.styled():
-        figure = Figure(figsize=(8.8, 6.2))
+        spans = np.ptp(found.at, axis=0)
+        figure = Figure(figsize=(8.8, float(np.clip(8.2 * spans[1] / max(spans[0], 1e-12), 3.6, 6.6))))
         FigureCanvasAgg(figure)
         ax = figure.add_axes((0.07, 0.09, 0.91, 0.84))
         for k, kind in enumerate(kinds):
@@ -93,9 +94,9 @@ def _label(ax: Any, found: Places, kinds: Sequence[str]) -> None:
         text = task.removeprefix(f"{kind}_").replace("_", " ") or task
         label = ax.text(0, 0, text, fontsize=8, color=style.mixed(HUES[kinds.index(kind) % len(HUES)], "#000000", 0.35))
         size = label.get_window_extent(renderer)
-        wide, tall = 1.06 * size.width + 2, size.height
+        wide, tall = 1.06 * size.width + 2, size.height + 2
         best, least = None, np.inf
-        for distance, angle in itertools.product((8, 14, 22, 34, 50), np.arange(0, 360, 30)):
+        for distance, angle in itertools.product((8, 14, 22, 34, 50, 70), np.arange(0, 360, 30)):
             dx, dy = distance * np.cos(np.radians(angle)), distance * np.sin(np.radians(angle))
             across = 0.5 + 0.5 * np.cos(np.radians(angle))  # 1: the text begins at its place, 0: it ends there
             low_x, low_y = x + dx - (1 - across) * wide, y + dy - tall / 2
@@ -147,15 +148,14 @@ def ordered(names: Sequence[str], found: pd.DataFrame) -> list[str]:
 def help_figure(matrix: pd.DataFrame) -> Figure:
     """A heat map of tau, sources down and targets across, and the sources' means at the right."""
     down, across = matrix.shape
-    name = 0.2 + 0.062 * max(map(len, [*matrix.index, *matrix.columns]))
-    side = 0.46 if max(down, across) <= 10 else 0.31
-    width, height = name + side * (across + 1.4) + 0.9, name + side * down + 0.35
-    width = max(width, name + 3.4)
+    left, foot = (0.6 + 0.062 * max(map(len, names)) for names in (matrix.index, matrix.columns))
+    side = 0.46 if max(down, across) <= 10 else 0.27
+    width, height = max(left + side * (across + 1.4) + 0.9, left + 3.4), foot + side * down + 0.35
     low, high = min(0.0, float(np.nanmin(matrix.to_numpy()))), float(np.nanmax(matrix.to_numpy()))
     with style.styled():
         figure = Figure(figsize=(width, height))
-        bottom = name / height
-        ax = figure.add_axes((name / width, bottom, side * across / width, side * down / height))
+        bottom = foot / height
+        ax = figure.add_axes((left / width, bottom, side * across / width, side * down / height))
         image = ax.imshow(matrix.to_numpy(), cmap="viridis", vmin=low, vmax=max(high, low + 0.1), aspect="auto")
         ax.set_facecolor("#eef1f4")
         ax.grid(visible=False)
@@ -164,7 +164,7 @@ def help_figure(matrix: pd.DataFrame) -> Figure:
         ax.tick_params(length=0, labelcolor=INK)
         ax.set_xlabel("held-out target")
         ax.set_ylabel("source")
-        size = 7.5 if max(down, across) <= 10 else 6
+        size = 7.5 if max(down, across) <= 10 else 5.5
         dark = low + 0.6 * (high - low)
         if max(down, across) <= NUMBERED:
             for (i, j), value in np.ndenumerate(matrix.to_numpy()):
@@ -175,7 +175,7 @@ def help_figure(matrix: pd.DataFrame) -> Figure:
             ax.text(across - 0.2, i, f"{value:.2f}".replace("0.", "."), va="center", fontsize=size, clip_on=False)
         ax.text(across - 0.2, -0.75, "mean", fontsize=7, va="bottom", clip_on=False, color=MUTED)
         bar = figure.add_axes(
-            (name / width + side * (across + 1.2) / width, bottom, 0.14 / width, side * down / height)
+            (left / width + side * (across + 1.2) / width, bottom, 0.14 / width, side * down / height)
         )
         figure.colorbar(image, cax=bar)
         bar.tick_params(labelsize=7)
@@ -187,6 +187,9 @@ def help_sentence(matrix: pd.DataFrame) -> str:
     means = matrix.mean(axis=1)
     if len(means) < 2:
         return f"{means.index[0]} alone is a source: its τ with the targets is {means.iloc[0]:.2f} on average."
+    if len(matrix.columns) == 1:
+        target = f"{matrix.columns[0]} does (τ {means.max():.2f}), {means.idxmin()} least ({means.min():.2f})"
+        return f"{means.idxmax()} orders cells most as {target}."
     nearest = matrix.max()
     far = nearest.idxmin()
     return (

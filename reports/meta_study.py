@@ -19,6 +19,8 @@ from nasbench.tasks.subsets import share_images
 FORMAT = 1
 QUOTED = (0, 10, 50)
 """Numbers of labels that sentences speak of, or the nearest that were asked."""
+EQUAL = 1e-9
+"""Differences of mean tau up to this are ties: the same order of cells, summed up in another order."""
 CURRENCIES = ("seconds", "epochs", "flops", "evaluations")
 COLUMNS = ("predictor", "task", "sources", "n", "seed", "metric", "value")
 RANKS = ("kendall", "spearman", "sparse_kendall")

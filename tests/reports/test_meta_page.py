@@ -119,10 +119,10 @@ def test_where_the_mean_rank_is_ahead_is_said(folder, tmp_path, text):
 
 
 def test_negative_transfer_is_listed(folder, text):
-    assert "Negative transfer, in 10 cases" in text
+    assert "Negative transfer: of 10 cases, a target and a number of labels each," in text
     assert "rank_transfer in 5" in text
     assert "gp_transfer in 1" in text
-    assert "fashion_mnist (−0.10, gp 0.20)" in text
+    assert "fashion_mnist (−0.100, gp 0.200)" in text
     harm = pd.read_csv(folder / "report" / "tables" / "harm.csv")
     assert len(harm) == 6
 
@@ -160,7 +160,14 @@ def test_bill(text):
 
 def test_figures_tables_and_command(folder, text):
     report = folder / "report"
-    assert {p.stem for p in (report / "figures").glob("*.png")} == {"adaptation", "targets", "sources", "map", "helps"}
+    assert {p.stem for p in (report / "figures").glob("*.png")} == {
+        "adaptation",
+        "targets",
+        "sources",
+        "map",
+        "helps",
+        "harm",
+    }
     scores = pd.read_csv(report / "tables" / "scores.csv")
     assert scores[(scores["predictor"] == "gp") & (scores["n"] == 50)]["kendall"].tolist() == [pytest.approx(0.6)]
     assert "nasbench fit --meta --table mine --task cifar10,digits" in text
@@ -206,6 +213,12 @@ def test_one_target_without_scratch_or_descriptor(tmp_path):
     assert "The targets have no descriptors, so that there is no map of them" in shown
     assert "The source tasks of a target cost an unknown number of trainings" in shown
     assert "no noise ceiling is known" in shown
+
+
+@pytest.mark.parametrize(("sizes", "sentence"), [([0], "Not asked, since no number"), ([5], "with 5 labels")])
+def test_one_number_of_labels(tmp_path, sizes, sentence):
+    study = write_study(tmp_path / "study", lambda name, task, n: None if name == "gp" and n == 0 else 0.3, sizes=sizes)
+    assert sentence in words(reports.write(study))
 
 
 def test_scratch_only(tmp_path):
