@@ -116,7 +116,8 @@ def _leaders(study: MetaStudy) -> str:
     if not study.learned:
         return "No meta-learned predictor was asked: this study has predictors from scratch only."
     targets, seeds = study.targets, study.facts["seeds"]
-    over = f"mean over {len(targets)} held-out targets" if len(targets) > 1 else f"mean over draws of labels, {seeds}"
+    draws = "one draw" if seeds == 1 else f"{seeds} draws"
+    over = f"mean over {len(targets)} held-out targets" if len(targets) > 1 else f"mean over {draws} of labels"
     if study.leaks():
         task = "targets that are among their own sources"
     else:
