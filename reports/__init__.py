@@ -15,6 +15,9 @@ Where things are:
     style.py        the look of every strategy; figures as SVG and PNG
     findings.py     the sentences
     provenance.py   how the comparison was made and can be made again
+    predictors.py   the page of `nasbench fit`; meta.py: of `nasbench fit --meta`, whose folder meta_study.py reads
+    meta_findings.py  who beats whom over held-out tasks; meta_harm.py: where learning harms; meta_bill.py: its price
+    meta_figures.py figures of tau; meta_maps.py: maps of tasks
     page.py         puts them together; template.html is the page
 """
 
@@ -32,7 +35,7 @@ def write(folder: str | Path, out: str | Path | None = None) -> Path:
     one as it was.
 
     Args:
-        folder: results of `nasbench.runs.compare`.
+        folder: results of `nasbench.runs.compare`, or a study's of `nasbench fit`.
         out: the report's folder, by default `folder/report`. A former report there is replaced.
 
     Raises:

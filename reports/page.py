@@ -59,6 +59,12 @@ def write_page(folder: Path, out: Path) -> Path:
 
         predictors = PredictorStudy(folder)
         return swap_in(folder, out, lambda temporary: build(predictors, temporary))
+    if (folder / "meta.json").is_file():
+        from . import meta
+        from .meta_study import MetaStudy
+
+        learned = MetaStudy(folder)
+        return swap_in(folder, out, lambda temporary: meta.build(learned, temporary))
     study = Study(folder)
     return swap_in(folder, out, lambda temporary: _build(study, temporary))
 
