@@ -9,7 +9,9 @@ from .errors import NasbenchError
 from .tables import Table, open_table
 from .terminal import Progress, names, show
 
-PREDICTORS = ("rank_transfer", "stacked", "gp_transfer", "xgboost_transfer", "gp", "xgboost")
+SCRATCH = ("ridge", "random_forest", "xgboost", "gp")
+"""Predictors that learn from the target alone, to compare with."""
+PREDICTORS = ("rank_transfer", "stacked", "gp_transfer", "xgboost_transfer", *SCRATCH)
 SIZES = (0, 5, 10, 20, 50)
 
 
@@ -37,7 +39,7 @@ def fit_meta(options: argparse.Namespace, table: Table, sizes: list[int] | None)
             raise NasbenchError(f"--{option.replace('_', '-')} does not go with --meta, which predicts final accuracy.")
     chosen = options.predictor or list(PREDICTORS)
     if chosen == ["all"]:
-        chosen = [*surrogates.available("tasks"), "gp", "xgboost", "mlp"]
+        chosen = [*surrogates.available("tasks"), *SCRATCH]
     counts = [int(text) if text.isdecimal() else 0 for text in options.source_counts]
     targets = names(options.task) if options.task else list(table.tasks)
     study = MetaStudy(
@@ -58,7 +60,8 @@ def _show(folder: Path, predictors: tuple[str, ...], sizes: tuple[int, ...], tar
 
     scores = pd.read_csv(folder / "scores.csv")
     whole = scores[scores["sources"] == scores.groupby("task")["sources"].transform("max")]
-    means = whole[whole["metric"] == "kendall"].groupby(["predictor", "n"])["value"].mean()
+    taus = whole[whole["metric"] == "kendall"].fillna({"value": 0.0})  # a constant prediction ranks nothing
+    means = taus.groupby(["predictor", "n"])["value"].mean()
     lines = [
         [name, *("-" if (name, n) not in means else f"{means[name, n]:.3f}" for n in sizes)] for name in predictors
     ]

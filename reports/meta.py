@@ -148,7 +148,7 @@ def again(study: MetaStudy) -> str:
     if facts["sources"]:
         parts += ["--sources", ",".join(facts["sources"])]
     if len(facts["checksums"]) > 1:
-        parts += ["--source-tables", "..."]
+        parts += ["--source-tables", ",".join(facts["source_tables"])]
     if facts["leave_out"] != "task":
         parts += ["--leave-out", facts["leave_out"]]
     if facts["source_counts"]:

@@ -90,7 +90,7 @@ def toy_tasks(tasks: int = 5, cells: int = 0, described: bool = True) -> Table:
     summary = ((summary - summary.mean(axis=0)) / (summary.std(axis=0) + 1e-9))[index]
     common, curves = rng.normal(size=summary.shape[1]), []
     for number in range(tasks):
-        quality = summary @ (common + 0.4 * np.sin(number + np.arange(len(common)))) / 2
+        quality = summary @ (common + 0.2 * np.sin(number + np.arange(len(common)))) / 2
         level = 60 + 5 * number + 3 * quality[:, None] + 0.3 * rng.normal(size=(len(index), 2))
         arrays = {"val_acc": level, "test_acc": level - 1, "train_seconds": np.full(len(index), 2.0)}
         facts = {name: 10 + number**2 + i for i, name in enumerate(("n_nodes", "n_edges", "n_features", "n_classes"))}

@@ -179,6 +179,7 @@ def _claim(
         }  # fmt: skip
     manifest = {
         "format": FORMAT, **dataclasses.asdict(study), "space": table.space.name,
+        "source_tables": [other.name for other in others],
         "checksums": [table.checksum, *(other.checksum for other in others)], "tasks": targets,
         "families": {name: CATALOGUE[name].family for name in study.predictors},
         "sees": {name: CATALOGUE[name].sees for name in study.predictors},
@@ -191,10 +192,15 @@ def _claim(
         try:
             old = json.loads(path.read_bytes())
             same = json.loads(json.dumps([manifest[key] for key in keys])) == [old[key] for key in keys]
+            fewer = [what for what in ("targets", "predictors") if set(old[what]) - set(manifest[what])]
         except (ValueError, KeyError, TypeError):
-            same = False
+            same, fewer = False, []
         if not same:
             raise NasbenchError(f"{folder} holds another study; give a folder of its own with --out.")
+        if fewer:
+            raise NasbenchError(
+                f"{folder} holds more {fewer[0]} than are asked for; give a folder of its own with --out."
+            )
     elif folder.exists() and any(folder.iterdir()):
         raise NasbenchError(f"{folder} holds other files; give a folder of its own with --out.")
     with replacing(path) as temporary:
@@ -234,6 +240,7 @@ def one_target(
 def _one_predictor(
     name: str, sizes: Sequence[int], seeds: Sequence[int], data: Data, sources: Sources
 ) -> list[tuple[int, int, dict[str, float]]]:
+    """[n, seed, scores] of every draw; seconds of meta-training are without those of `standings`, which all share."""
     predictor, timer = build(name, sources.space), time.perf_counter
     meta_learned = CATALOGUE[name].sees == "tasks"
     start = timer()
@@ -270,7 +277,7 @@ def _collect(folder: Path, study: MetaStudy, wanted: list[Job], world: dict[str,
     lines["helps.csv"] = ["source,task,value"]
     for target, (data, sources) in world.items():
         for source, values in zip(sources.names, standings(sources)[data.index].T, strict=True):
-            lines["helps.csv"].append(f"{source},{target},{kendalltau(values, data.truth).statistic!r}")
+            lines["helps.csv"].append(f"{source},{target},{float(kendalltau(values, data.truth).statistic)!r}")
     for file, text in lines.items():
         with replacing(folder / file) as temporary:
             temporary.write_text("\n".join(text) + "\n")
