@@ -219,6 +219,10 @@ def _compare(options: argparse.Namespace) -> None:
         if share < 1:
             print(f"{task}: {share:.1%} of the space has results, and strategies draw from these only.")
     print(f"runs: {folder / 'runs.csv'}")
+    if results.runs["best_val"].isna().all():
+        raise NasbenchError(
+            f"no run found a cell with a result: {suite.budget} may be less than one training costs. The runs are kept."
+        )
     if not options.no_report:
         options.folder, options.out = folder, None
         _report(options)
