@@ -13,6 +13,7 @@ import numpy as np
 from scipy.special import ndtri
 from scipy.stats import rankdata
 from sklearn.pipeline import make_pipeline
+from threadpoolctl import threadpool_limits
 
 from nasbench.spaces import Space
 from nasbench.tables.source_tasks import Sources, SourceTask
@@ -50,8 +51,8 @@ def _standing(space: Space, task: SourceTask) -> np.ndarray:
         return np.zeros(len(space))
     few = len(cells) <= MOST_FOR_PROCESS
     model = build("gp", space) if few else make_pipeline(CellEncoder(space), boosted())
-    model.fit(cells, scores)
-    predicted = np.asarray(model.predict(np.asarray(space.cells, np.int64)))
+    with threadpool_limits(1, "blas"):  # the same bytes whatever the machine is doing
+        predicted = np.asarray(model.fit(cells, scores).predict(np.asarray(space.cells, np.int64)))
     classes = space.classes("exact")
     count = np.bincount(classes[task.index], weights=task.trainings, minlength=classes.max() + 1)
     total = np.bincount(classes[task.index], weights=task.trainings * scores, minlength=classes.max() + 1)
