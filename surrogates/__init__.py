@@ -30,7 +30,8 @@ class Entry:
         family: what kind of model it is.
         paper: source.
         package: what has to be installed beside nasbench[predict]; the extra `predictors` has it.
-        sees: `cells` (decisions [n, d]) or `curves` (the first epochs of a training, see surrogates.curves).
+        sees: the columns of X: `cells` (decisions [n, d]); `curves` (the first epochs of a training, see
+            surrogates.curves); or `cells, curves and proxies` side by side.
     """
 
     home: str
@@ -67,6 +68,12 @@ CATALOGUE: dict[str, Entry] = {
     "curve_svr": Entry(
         "surrogates.curves:curve_svr", "learning curve", "Baker et al., arXiv:1705.10823", sees="curves"
     ),
+    "omni": Entry(
+        "surrogates.omni:omni",
+        "combination",
+        "White et al., NeurIPS 2021 (arXiv:2104.01177)",
+        sees="cells, curves and proxies",
+    ),
     "ensemble": Entry("surrogates.ensemble:ensemble", "ensemble", "members weighted by cross-validated Kendall tau"),
 }
 
@@ -86,12 +93,12 @@ def build(name: str, space: str | Space = "nasbench201", horizon: int = 12) -> A
     if package and importlib.util.find_spec(package) is None:
         raise NasbenchError(f"the predictor {name!r} needs the package {package}: pip install 'nasbench[predictors]'.")
     module, function = CATALOGUE[name].home.split(":")
-    argument = space if CATALOGUE[name].sees == "cells" else horizon
+    argument = horizon if CATALOGUE[name].sees == "curves" else space
     return getattr(importlib.import_module(module), function)(argument)
 
 
 def available(sees: str = "cells") -> list[str]:
-    """The predictors of cells, or of curves, whose packages are installed."""
+    """The predictors that see just this, `cells` or `curves`, and whose packages are installed."""
     return [
         name for name, entry in CATALOGUE.items()
         if entry.sees == sees and (not entry.package or importlib.util.find_spec(entry.package))
