@@ -2,8 +2,7 @@
 
 White et al., "How Powerful are Performance Predictors in Neural Architecture Search?", NeurIPS 2021 (arXiv:2104.01177):
 OMNI joins the best of each kind, training losses (SoTL-E), jacob_cov and an encoding of the cell, as features of
-NGBoost or SemiNAS. As with every predictor that sees curves, each cell that is ranked costs the epochs that were seen of
-it.
+NGBoost or SemiNAS. As with every predictor that sees curves, each cell that is ranked costs the epochs that are seen.
 """
 
 from __future__ import annotations
