@@ -23,7 +23,7 @@ class GraphRegressor(NeuralRegressor):
 
     Args:
         space: name of the cell space; rows of X are `space.to_choices` of its cells.
-        members: networks in the ensemble; their disagreement is the spread, 0 with one member.
+        members: networks in the ensemble; the spread is 0 with one member.
         layers, width: message-passing layers and units in each.
         epochs, batch_size, learning_rate, weight_decay: of the training by AdamW; the rate falls along a cosine.
         targets: "rank" learns normal quantiles of the ranks, "standard" standardised accuracies.

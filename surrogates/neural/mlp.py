@@ -26,7 +26,7 @@ class MLP(NeuralRegressor):
     """Perceptrons with rectified linear units on standardised features, trained by the squared error.
 
     Args:
-        members: networks in the ensemble; their disagreement is the spread, 0 with one member.
+        members: networks in the ensemble; the spread is 0 with one member.
         layers, width: hidden layers and units in each.
         epochs, batch_size, learning_rate, weight_decay: of the training by AdamW; the rate falls along a cosine.
         targets: "rank" learns normal quantiles of the ranks, "standard" standardised accuracies.

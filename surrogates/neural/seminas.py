@@ -18,7 +18,7 @@ from nasbench.spaces import Space, open_space
 
 from ..encoder import check_cells
 from .cells import live_decisions
-from .ensemble import Loss, NeuralRegressor, Weights, apply, dense
+from .ensemble import Loss, NeuralRegressor, Weights, apply, dense, held_out, steps_an_epoch
 
 
 class SemiNAS(NeuralRegressor):
@@ -28,7 +28,7 @@ class SemiNAS(NeuralRegressor):
 
     Args:
         space: name of the cell space; rows of X are `space.to_choices` of its cells.
-        members: networks in the ensemble; their disagreement is the spread, 0 with one member.
+        members: networks in the ensemble; the spread is 0 with one member.
         unlabelled: cells drawn from the space to be rebuilt.
         reconstruction: weight of rebuilding beside the squared error of the accuracy.
         own_labels: weight of the squared error on the drawn cells, from half the training on, against what all
@@ -109,7 +109,7 @@ class SemiNAS(NeuralRegressor):
         space, rng = open_space(self.space), np.random.default_rng(self.random_state)
         sample = np.array([space.to_choices(space.sample(rng)) for _ in range(self.unlabelled)])
         pool = torch.as_tensor(self._inputs(sample)[0])
-        half = self.epochs * max(1, round(len(z) / self.batch_size)) // 2
+        half = self.epochs * steps_an_epoch(len(z) - held_out(self.members, len(z)), self.batch_size) // 2
         step, guesses = 0, torch.zeros(len(pool))
 
         def joint_error(weights: Weights, batch: Tensor) -> Tensor:
