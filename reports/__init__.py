@@ -15,6 +15,7 @@ Where things are:
     findings.py     the sentences
     provenance.py   how the comparison was made and can be made again
     page.py         puts them together; template.html is the page
+    predictors.py   the page of `nasbench fit`; carry_over.py: of `nasbench fit --as-benchmark --check`
 """
 
 from __future__ import annotations
@@ -31,7 +32,7 @@ def write(folder: str | Path, out: str | Path | None = None) -> Path:
     one as it was.
 
     Args:
-        folder: results of `nasbench.runs.compare`.
+        folder: results of `nasbench.runs.compare`, of `nasbench fit` or of its `--check`.
         out: the report's folder, by default `folder/report`. A former report there is replaced.
 
     Raises:
