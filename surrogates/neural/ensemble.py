@@ -106,15 +106,18 @@ def train(
 class Scaling:
     """Columns centred and brought to a range of 2, by what they are in the training data [n, d].
 
-    Dividing by the standard deviation instead would make the most of paths that hardly any cell has.
+    Dividing by the standard deviation instead would make the most of paths that hardly any cell has. What lies beyond
+    the training data counts as its end: networks go on in straight lines, and would take a cell without any operation,
+    which few samples have, for the best of all.
     """
 
     def __init__(self, features: np.ndarray) -> None:
-        self.centre, width = features.mean(axis=0), np.ptp(features, axis=0) / 2
+        self.low, self.high, self.centre = features.min(axis=0), features.max(axis=0), features.mean(axis=0)
+        width = (self.high - self.low) / 2
         self.width = np.where(width > 1e-12 * np.abs(self.centre), width, 1.0)
 
     def __call__(self, features: np.ndarray) -> np.ndarray:
-        return np.clip((features - self.centre) / self.width, -10, 10)
+        return (np.clip(features, self.low, self.high) - self.centre) / self.width
 
 
 class NeuralRegressor(RegressorMixin, BaseEstimator):
@@ -143,8 +146,8 @@ class NeuralRegressor(RegressorMixin, BaseEstimator):
         """Learned values [k, b] of inputs [k, b, ...]."""
         raise NotImplementedError
 
-    def _objective(self, inputs: list[Tensor], z: Tensor, generator: torch.Generator) -> Loss:
-        """The loss on training inputs [n, ...] whose learned values are z [n]."""
+    def _objective(self, inputs: list[Tensor], z: Tensor, generator: torch.Generator, epochs: int) -> Loss:
+        """The loss on training inputs [n, ...] whose learned values are z [n], for a training of so many epochs."""
 
         def squared_error(weights: Weights, batch: Tensor) -> Tensor:
             scores = self._scores(weights, *(tensor[batch] for tensor in inputs))
@@ -157,20 +160,33 @@ class NeuralRegressor(RegressorMixin, BaseEstimator):
         inputs, y = self._checked(X, y)
         self.targets_, learned = Targets.of(y, self.targets)
         self.weights_: dict[str, np.ndarray] = {}
+        self.error_ = 0.0
         if self.targets_.constant:
             return self
+        lengths = tuple(np.atleast_1d(self.epochs).tolist())
+        if not held_out(self.members, len(y)):
+            lengths = lengths[-1:]  # nothing to choose by
+        best = None
+        for epochs in lengths:
+            self._train(inputs, learned, epochs)
+            if best is None or self.error_ < best[0]:
+                best = self.error_, self.weights_, epochs
+        assert best is not None
+        self.error_, self.weights_, self.epochs_ = best
+        return self
+
+    def _train(self, inputs: tuple[np.ndarray, ...], learned: np.ndarray, epochs: int) -> None:
+        """Set `weights_` and `error_` by one training."""
         with one_thread():
             generator = torch.Generator().manual_seed(self.random_state)
             tensors = [torch.as_tensor(array, dtype=torch.float32) for array in inputs]
             z = torch.as_tensor(learned, dtype=torch.float32)
             weights = self._initial(inputs, generator)
-            loss = self._objective(tensors, z, generator)
             seen, unseen = folds(self.members, len(z), generator)
-            settings = self.epochs, self.batch_size, self.learning_rate, self.weight_decay
-            train(weights, loss, seen, *settings, generator)
+            loss = self._objective(tensors, z, generator, epochs)
+            train(weights, loss, seen, epochs, self.batch_size, self.learning_rate, self.weight_decay, generator)
         self.weights_ = {name: tensor.detach().numpy() for name, tensor in weights.items()}
         self._calibrate(inputs, learned, unseen.numpy())
-        return self
 
     def _calibrate(self, inputs: tuple[np.ndarray, ...], learned: np.ndarray, unseen: np.ndarray) -> None:
         """Set `error_`, the root mean square error of a member on samples that it did not see; `unseen` is [k, h]."""

@@ -33,7 +33,7 @@ class PairwiseRanker(GCNRegressor):
         members: int = 5,
         layers: int = 3,
         width: int = 64,
-        epochs: int = 100,
+        epochs: int | tuple[int, ...] = (50, 100),
         batch_size: int = 32,
         learning_rate: float = 3e-3,
         weight_decay: float = 0.1,
@@ -51,7 +51,7 @@ class PairwiseRanker(GCNRegressor):
         self.context = context
         self.random_state = random_state
 
-    def _objective(self, inputs: list[Tensor], z: Tensor, generator: torch.Generator) -> Loss:
+    def _objective(self, inputs: list[Tensor], z: Tensor, generator: torch.Generator, epochs: int) -> Loss:
         def surprise(weights: Weights, batch: Tensor) -> Tensor:
             scores = self._scores(weights, *(tensor[batch] for tensor in inputs))
             order = _differences(z[batch]).sign()
