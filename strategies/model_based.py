@@ -22,7 +22,10 @@ class ModelBased(abc.ABC):
     Attributes:
         rows: positions among the candidates whose results are known, in the order in which they came.
         values: [n] their validation accuracies in percent, -inf where the training failed.
+        least: results that the model needs.
     """
+
+    least = 2
 
     def __init__(self, problem: Problem, rng: np.random.Generator, initial: int, batch: int = 1) -> None:
         self.problem, self.rng, self.initial, self.batch = problem, rng, initial, batch
@@ -54,10 +57,11 @@ class ModelBased(abc.ABC):
         if self._queue:
             return self._queue.pop(0)
         known = np.isfinite(self.values)
-        if len(self._asked) < self.initial or known.sum() < 2 or not self.candidates.open.any():
+        if len(self._asked) < self.initial or known.sum() < self.least or not self.candidates.open.any():
             return self.candidates.draw(self.rng)
-        accuracies = np.where(known, self.values, np.min(np.array(self.values)[known]))
-        self._queue = self.propose(np.array(self.rows), accuracies)[: self.batch]
+        values = np.array(self.values)
+        accuracies = np.where(known, values, np.min(values[known], initial=100.0))
+        self._queue = self.propose(np.array(self.rows, np.int64), accuracies)[: self.batch]
         return self._queue.pop(0) if self._queue else self.candidates.draw(self.rng)
 
     def tell(self, trial: Trial, outcome: Outcome) -> None:

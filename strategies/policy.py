@@ -29,10 +29,19 @@ class Policy:
         self._space, self._rng, self._adam = space, rng, Adam(learning_rate)
         sizes = np.array(space.choices)
         allowed = np.arange(sizes.max()) < sizes[:, None]
-        self._logits = np.where(allowed, start * rng.standard_normal(allowed.shape), -np.inf)
-        self.probabilities = _softmax(self._logits)
+        self.logits = np.where(allowed, start * rng.standard_normal(allowed.shape), -np.inf)
         self._asked: set[Cell] = set()
         self._uniform: set[Cell] = set()
+
+    @property
+    def logits(self) -> np.ndarray:
+        """[decision, value] before the softmax; -inf beyond a decision's values."""
+        return self._logits
+
+    @logits.setter
+    def logits(self, logits: np.ndarray) -> None:
+        self._logits = logits
+        self.probabilities = _softmax(logits)
 
     def draw(self) -> Cell:
         """A cell that was not drawn before; a uniform one where the policy yields none in `DRAWS` draws."""
@@ -56,8 +65,7 @@ class Policy:
 
     def step(self, gradient: np.ndarray) -> None:
         """Descend along a gradient [decision, value] of the logits."""
-        self._logits = self._adam.step(self._logits, gradient)
-        self.probabilities = _softmax(self._logits)
+        self.logits = self._adam.step(self._logits, gradient)
 
 
 class Adam:

@@ -36,14 +36,14 @@ class Reinforce:
 
     def __init__(self, problem: Problem, rng: np.random.Generator, settings: Settings = Settings()) -> None:
         self._space, self._full, self._settings = problem.space, problem.full, settings
-        self._policy = Policy(problem.space, rng, settings.learning_rate, settings.start)
+        self.policy = Policy(problem.space, rng, settings.learning_rate, settings.start)
         self._updates, self._rewards = 0, 0.0
 
     def ask(self) -> Trial:
-        return Trial(self._policy.draw(), self._full)
+        return Trial(self.policy.draw(), self._full)
 
     def tell(self, trial: Trial, outcome: Outcome) -> None:
-        if not self._policy.drew(trial.cell):
+        if not self.policy.drew(trial.cell):
             return
         settings = self._settings
         reward = outcome.val_acc / 100 if outcome.status is Status.OK else 0.0
@@ -51,7 +51,7 @@ class Reinforce:
         self._rewards = settings.momentum * self._rewards + (1 - settings.momentum) * reward
         baseline = self._rewards / (1 - settings.momentum**self._updates)
         decisions = np.array(self._space.to_choices(trial.cell))
-        gradient = self._policy.probabilities.copy()
+        gradient = self.policy.probabilities.copy()
         gradient[np.arange(len(decisions)), decisions] -= 1
         gradient *= reward - baseline
-        self._policy.step(gradient)
+        self.policy.step(gradient)

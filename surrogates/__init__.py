@@ -31,7 +31,8 @@ class Entry:
         paper: source.
         package: what has to be installed beside nasbench[predict]; the extra `predictors` has it.
         sees: the columns of X: `cells` (decisions [n, d]); `curves` (the first epochs of a training, see
-            surrogates.curves); or `cells, curves and proxies` side by side.
+            surrogates.curves); `cells, curves and proxies` side by side; or `tasks` (cells, after other tasks: see
+            surrogates.meta).
     """
 
     home: str
@@ -75,6 +76,38 @@ CATALOGUE: dict[str, Entry] = {
         sees="cells, curves and proxies",
     ),
     "ensemble": Entry("surrogates.ensemble:ensemble", "ensemble", "members weighted by cross-validated Kendall tau"),
+    "rank_transfer": Entry(
+        "surrogates.meta.transfer:rank_transfer", "meta-learned", "mean rank on other tasks", sees="tasks"
+    ),
+    "stacked": Entry("surrogates.meta.transfer:stacked", "meta-learned", "Wolpert, Neural Networks 1992", sees="tasks"),
+    "gp_transfer": Entry(
+        "surrogates.meta.transfer:gp_transfer",
+        "meta-learned",
+        "Gaussian process around other tasks' mean",
+        sees="tasks",
+    ),
+    "xgboost_transfer": Entry(
+        "surrogates.meta.transfer:xgboost_transfer", "meta-learned", "boosting from other tasks' mean", sees="tasks"
+    ),
+    "task_conditioned": Entry(
+        "surrogates.meta.conditioned:task_conditioned", "meta-learned", "Lee et al., ICLR 2021", "torch", "tasks"
+    ),
+    "deep_kernel": Entry(
+        "surrogates.meta.deep_kernel:deep_kernel",
+        "meta-learned",
+        "Patacchiola et al., NeurIPS 2020 (arXiv:1910.05199); Shala et al., ICLR 2023",
+        "torch",
+        "tasks",
+    ),
+    "maml": Entry(
+        "surrogates.meta.gradient:maml", "meta-learned", "Finn et al., ICML 2017 (arXiv:1703.03400)", "torch", "tasks"
+    ),
+    "fomaml": Entry(
+        "surrogates.meta.gradient:fomaml", "meta-learned", "Finn et al., ICML 2017, section 5.2", "torch", "tasks"
+    ),
+    "reptile": Entry(
+        "surrogates.meta.gradient:reptile", "meta-learned", "Nichol et al., arXiv:1803.02999", "torch", "tasks"
+    ),
 }
 
 
@@ -98,7 +131,7 @@ def build(name: str, space: str | Space = "nasbench201", horizon: int = 12) -> A
 
 
 def available(sees: str = "cells") -> list[str]:
-    """The predictors that see just this, `cells` or `curves`, and whose packages are installed."""
+    """The predictors that see just this, `cells`, `curves` or `tasks`, and whose packages are installed."""
     return [
         name for name, entry in CATALOGUE.items()
         if entry.sees == sees and (not entry.package or importlib.util.find_spec(entry.package))

@@ -142,6 +142,8 @@ def draw_sample(
     if "surrogate" in table.attributes:
         raise NasbenchError(f"{table.name} holds predictions; a surrogate is fitted to trainings.")
     build(predictor, table.space.name)
+    if CATALOGUE[predictor].sees == "tasks":
+        raise NasbenchError(f"the predictor {predictor!r} learns on other tasks first; a surrogate is of one task alone.")
     if CATALOGUE[predictor].sees != "cells":
         raise NasbenchError(f"the predictor {predictor!r} sees learning curves, which cells without a training lack.")
     data = read_data(table, task, "accuracy", schedule)

@@ -29,6 +29,13 @@ def check_cells(X: Any, space: Space) -> np.ndarray:
     return X.astype(np.int64)
 
 
+def encode(space: Space, cells: np.ndarray, names: Sequence[str] = LIVE) -> np.ndarray:
+    """Features [n, f], float64, of cells as decisions [n, d] under those encodings that the space has, side by side;
+    `one_hot` where it has none of them."""
+    known = [name for name in names if name in space.encodings] or ["one_hot"]
+    return np.hstack([space.encode(np.asarray(cells, np.int64), name) for name in known]).astype(np.float64)
+
+
 class CellEncoder(TransformerMixin, BaseEstimator):
     """Decisions [n, d] -> features [n, f], float64: the space's encodings side by side.
 

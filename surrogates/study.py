@@ -218,6 +218,8 @@ def run_study(
 def _check(study: Study, data: Data, table: Table) -> None:
     for name in study.predictors:
         build(name, table.space.name)
+        if CATALOGUE[name].sees == "tasks":
+            raise NasbenchError(f"the predictor {name!r} learns on other tasks first: add --meta to `nasbench fit`.")
         if "curves" in CATALOGUE[name].sees and (data.curves is None or study.target != "accuracy"):
             raise NasbenchError(
                 f"the predictor {name!r} sees learning curves of accuracy, and "

@@ -76,3 +76,28 @@ def tiny_table() -> Table:
         "flops": np.full(64, 5.0),
     }
     return Table.from_arrays(space, [Curves("toy", (1, 2, 3), arrays, (7, 8), {"train_size": 100})])
+
+
+def toy_tasks(tasks: int = 5, cells: int = 0, described: bool = True) -> Table:
+    """Made-up tasks that are alike but not the same, two noisy trainings of each cell: what meta-learners learn from.
+
+    Args:
+        cells: how many of the 729 have results, drawn at random; 0 for all.
+    """
+    space, rng = CellSpace("toys", ("none", "skip_connect", "nor_conv_1x1")), np.random.default_rng(0)
+    index = np.arange(len(space)) if not cells else np.sort(rng.permutation(len(space))[:cells])
+    summary = space.encode(space.cells, "summary").astype(np.float64)
+    summary = ((summary - summary.mean(axis=0)) / (summary.std(axis=0) + 1e-9))[index]
+    common, curves = rng.normal(size=summary.shape[1]), []
+    for number in range(tasks):
+        quality = summary @ (common + 0.2 * np.sin(number + np.arange(len(common)))) / 2
+        level = 60 + 5 * number + 3 * quality[:, None] + 0.3 * rng.normal(size=(len(index), 2))
+        arrays = {"val_acc": level, "test_acc": level - 1, "train_seconds": np.full(len(index), 2.0)}
+        facts = {name: 10 + number**2 + i for i, name in enumerate(("n_nodes", "n_edges", "n_features", "n_classes"))}
+        curves.append(Curves(f"toy{number}", (4,), arrays, (0, 1), facts if described else {}))
+    return Table.from_arrays(space, curves, cells=index)
+
+
+@pytest.fixture(scope="session")
+def toys() -> Table:
+    return toy_tasks()

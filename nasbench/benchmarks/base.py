@@ -51,7 +51,7 @@ class Benchmark(Protocol):
         descriptor: facts about the task that a strategy may see.
 
     It may also have `search_space` (the cells that can be asked for, where that is not the whole space), `measures`,
-    `images` and `probing`, as in `nasbench.runs.Problem`.
+    `images`, `probing` and `sources`, as in `nasbench.runs.Problem`.
     """
 
     space: Space

@@ -15,6 +15,7 @@ from ..records import Cell, Cost, Outcome, Score, Status, Trial
 from ..spaces import Space
 from ..spaces.partial import PartialSpace
 from ..tables import PROXIES, Curves, Table
+from ..tables.source_tasks import Sources
 from .base import Images
 
 if TYPE_CHECKING:
@@ -38,6 +39,7 @@ class TabularBenchmark:
             the end of every schedule as a fidelity; these are separate trainings and each is charged in full.
         score_schedule: schedule whose final accuracies score the incumbent; None for the longest.
         search_task: the task that is searched, where cells found on one task are scored on another; None for `task`.
+        sources: reads what was found out on other tasks, for strategies that learn from it; None where nothing was.
 
     Raises:
         NasbenchError: unknown task or schedule.
@@ -50,6 +52,7 @@ class TabularBenchmark:
         schedule: int | str | None = None,
         score_schedule: int | None = None,
         search_task: str | None = None,
+        sources: Callable[[], Sources] | None = None,
     ) -> None:
         task, target = search_task or task, task
         self.table, self.task, self.space = table, task, table.space
@@ -66,6 +69,7 @@ class TabularBenchmark:
         self.resumable = schedule != "ends" and len(self.epochs) > 1
         self.identity: Callable[[Cell], Hashable] | None = self._representative if table.rows == "classes" else None
         self.descriptor: Mapping[str, Any] = table.curves(task).attributes
+        self.sources = sources
         self._outcomes: dict[Trial, Outcome] = {}
         self._means: dict[tuple[str, int], list[float]] = {}
         self._planes: dict[tuple[str, int], np.ndarray] = {}

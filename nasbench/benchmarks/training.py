@@ -18,6 +18,7 @@ from ..errors import NasbenchError
 from ..networks import count_flops, count_parameters
 from ..records import Cell, Cost, Outcome, Score, Status, Trial
 from ..spaces import open_space
+from ..tables.source_tasks import Sources
 from ..tasks import Task
 from ..training import Arrays, History, Protocol, task_protocol, train_many, train_safely, trainer_name
 from ..training.population import STORAGES
@@ -50,6 +51,7 @@ class TrainingBenchmark:
             it must, since a mean over seeds would be the work of several trainings at the price of one.
         processes: worker processes for batches of trials; single trials are trained in this process, and so are all
             on CUDA, where a batch is one population.
+        sources: reads what was found out on other tasks, for strategies that learn from it.
         keep: the folder of shards that trainings are kept in, and taken from if they are there already.
 
     Raises:
@@ -69,7 +71,9 @@ class TrainingBenchmark:
         trainer: str = "auto",
         processes: int = 1,
         keep: Shards | None = None,
+        sources: Callable[[], Sources] | None = None,
     ) -> None:
+        self.sources = sources
         self.protocol = task_protocol(task.name) if protocol is None else protocol
         if not seeds or min(seeds) < 0 or len(set(seeds)) != len(seeds):
             raise NasbenchError(f"training seeds are distinct numbers from 0, not {tuple(seeds)}.")

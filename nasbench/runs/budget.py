@@ -80,11 +80,13 @@ class Entry(NamedTuple):
 class Ledger:
     """Every expense of one run, in the order in which it was made, held against the run's budget."""
 
-    __slots__ = ("_column", "_limit", "budget", "entries", "spent")
+    __slots__ = ("_column", "_limit", "budget", "entries", "sources", "spent")
 
     def __init__(self, budget: Budget) -> None:
         self.budget = budget
         self.entries: list[Entry] = []
+        self.sources: dict[str, Cost] = {}
+        """What had been spent on other tasks, by task, if the run learned there: beside the budget (rule 9)."""
         self.spent = 0.0
         """Sum so far in the budget's currency."""
         self._column = budget.column

@@ -87,6 +87,21 @@ class Results:
         return self._frame(columns, order, lambda d: len(d["ledger"]["kind"]))
 
     @functools.cached_property
+    def sources(self) -> pd.DataFrame:
+        """One row for each source task that a run learned from: task, strategy, seed, source, seconds, epochs, flops,
+        evaluations. What was spent there is in no budget."""
+        import pandas as pd
+
+        columns = ["task", "strategy", "seed", "source", "seconds", "epochs", "flops", "evaluations"]
+        rows = []
+        for document in self.documents:
+            found = document.get("sources", {"task": []})
+            for i, name in enumerate(found["task"]):
+                values = [float("nan") if found[c][i] is None else float(found[c][i]) for c in columns[4:]]
+                rows.append([document["task"], document["strategy"], document["seed"], name, *values])
+        return pd.DataFrame(rows, columns=columns)
+
+    @functools.cached_property
     def timings(self) -> pd.DataFrame:
         """Measured seconds that each run spent in ask and tell; empty if none was recorded."""
         import pandas as pd

@@ -23,6 +23,7 @@ from threadpoolctl import ThreadpoolController
 from ..benchmarks import Benchmark
 from ..errors import NasbenchError, unknown
 from ..records import Cell, Cost, Outcome, Score, Status, Trial
+from ..tables.source_tasks import Sources
 from .budget import Budget, Kind, Ledger
 from .strategy import Factory, Problem, Strategy
 
@@ -158,10 +159,21 @@ def make_problem(benchmark: Benchmark, budget: Budget, ledger: Ledger) -> Proble
     def spent() -> float:
         return ledger.spent / budget.amount if budget.amount else 1.0
 
+    offered: Callable[[], Sources] | None = getattr(benchmark, "sources", None)
+    noted: list[Sources] = []
+
+    def sources() -> Sources:
+        assert offered is not None
+        if not noted:
+            noted.append(offered())
+            ledger.sources = {task.name: task.cost for task in noted[0]}
+        return noted[0]
+
     return Problem(
         getattr(benchmark, "search_space", benchmark.space), benchmark.epochs, budget, benchmark.resumable,
         benchmark.task, benchmark.descriptor, benchmark.identity, getattr(benchmark, "measures", {}),
-        getattr(benchmark, "images", None), getattr(benchmark, "probing", None), charge, spent,
+        getattr(benchmark, "images", None), getattr(benchmark, "probing", None),
+        None if offered is None else sources, charge, spent,
     )  # fmt: skip
 
 

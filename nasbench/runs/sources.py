@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import json
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
 from ..benchmarks import Benchmark, TabularBenchmark
 from ..errors import NasbenchError
-from ..tables import Table
+from ..tables import Table, open_table
 from ..tables.noise import noise
+from ..tables.source_tasks import Sources, read_sources
 from .suite import Suite
 
 
@@ -27,6 +30,23 @@ class Source(Protocol):
     def describe(self, suite: Suite) -> dict[str, Any]:
         """What the results folder records; its `checksum` decides whether runs belong together."""
         ...
+
+
+def _other_tasks(
+    suite: Suite, tables: Sequence[Table], target: str, descriptor: Mapping[str, Any] | None = None
+) -> Callable[[], Sources] | None:
+    """Reads what meta-learned strategies may learn from, once; None where no table has another task."""
+    tables = (*tables, *(open_table(name) for name in suite.source_tables))
+    if not {name for table in tables for name in table.tasks} - {target} and not suite.sources:
+        return None
+    read = functools.cache(
+        functools.partial(
+            read_sources, tables, target, suite.sources, suite.leave_out, suite.target_among_sources, descriptor
+        )
+    )
+    if suite.sources:
+        read()  # what is asked for by name has to be right, whether a strategy looks at it or not
+    return read
 
 
 @dataclass(frozen=True)
@@ -47,12 +67,15 @@ class TableSource:
             )
 
     def benchmark(self, suite: Suite, task: str) -> TabularBenchmark:
+        target = suite.search_task or task
         return TabularBenchmark(
-            self.table, task, suite.schedule or None, suite.score_schedule or None, suite.search_task or None
-        )
+            self.table, task, suite.schedule or None, suite.score_schedule or None, suite.search_task or None,
+            _other_tasks(suite, (self.table,), target),
+        )  # fmt: skip
 
     def key(self, suite: Suite, task: str) -> tuple:
-        return (self.table.checksum, suite.schedule, suite.score_schedule, suite.search_task, task)
+        learned = (suite.sources, suite.source_tables, suite.leave_out, suite.target_among_sources)
+        return (self.table.checksum, suite.schedule, suite.score_schedule, suite.search_task, task, learned)
 
     def describe(self, suite: Suite) -> dict[str, Any]:
         table = self.table
@@ -117,10 +140,14 @@ class TrainingSource:
         keep = None
         if self.keep is not None:
             keep = Shards(self.keep / loaded.name, Setting.of(loaded, protocol, device, self.trainer))
-        return TrainingBenchmark(loaded, protocol, suite.train_seeds, device, self.trainer, keep=keep)
+        others = _other_tasks(suite, (), loaded.name, loaded.descriptor())
+        return TrainingBenchmark(
+            loaded, protocol, suite.train_seeds, device, self.trainer, keep=keep, sources=others
+        )  # fmt: skip
 
     def key(self, suite: Suite, task: str) -> tuple:
-        return (self, tuple(sorted(suite.protocol.items())), suite.train_seeds, task)
+        learned = (suite.sources, suite.source_tables, suite.leave_out, suite.target_among_sources)
+        return (self, tuple(sorted(suite.protocol.items())), suite.train_seeds, task, learned)
 
     def describe(self, suite: Suite) -> dict[str, Any]:
         from ..training.shards import Setting

@@ -19,7 +19,7 @@ from typing import Any, NamedTuple
 
 from ..errors import NasbenchError
 from ..files import replacing
-from ..records import Score
+from ..records import Cost, Score
 from ..spaces import Space
 from .run import Run
 from .suite import Suite
@@ -88,6 +88,12 @@ def encode_run(run: Run, key: RunKey, space: Space, best: Score) -> str:
             },
         },
     }
+    if run.ledger.sources:
+        costs = list(run.ledger.sources.values())
+        document["sources"] = {
+            "task": list(run.ledger.sources),
+            **{name: [_number(cost[i]) for cost in costs] for i, name in enumerate(Cost._fields)},
+        }
     return json.dumps(document, separators=(",", ":"), allow_nan=False) + "\n"
 
 

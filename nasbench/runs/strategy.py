@@ -15,6 +15,7 @@ from .budget import Budget, Kind
 
 if TYPE_CHECKING:
     from ..benchmarks.base import Images, Probing
+    from ..tables.source_tasks import Sources
 
 
 def _uncharged(kind: Kind, cost: Cost) -> None:
@@ -40,6 +41,8 @@ class Problem:
         images: the task's training and validation images and its protocol, read when called; None where there are
             none. What is done with them is work on the training device, and to be charged.
         probing: zero-cost proxies' scores with what they cost, where a table has them.
+        sources: what was found out on other tasks; None where there are none. Calling it enters what that cost into the
+            ledger, on a line of its own beside the budget (charging rule 9).
         charge: enter an expense of one's own into the ledger before doing it, or, where it has to be measured, right
             after. One that does not fit into what is left ends the run (charging rule 7).
         spent: the share of the budget that is used up, trainings in flight included.
@@ -55,6 +58,7 @@ class Problem:
     measures: Mapping[str, Callable[[Cell], float]] = field(default_factory=dict)
     images: Callable[[], Images] | None = None
     probing: Probing | None = None
+    sources: Callable[[], Sources] | None = None
     charge: Callable[[Kind, Cost], None] = _uncharged
     spent: Callable[[], float] = float
 
@@ -64,7 +68,8 @@ class Problem:
         return self.epochs[-1]
 
     def require(self, what: str, strategy: str) -> None:
-        """NasbenchError where the benchmark lacks what a strategy needs: `curves`, `images`, or a measure's name."""
+        """NasbenchError where the benchmark lacks what a strategy needs: `curves`, `images`, `sources`, or a measure's
+        name."""
         task = repr(self.task)
         if what == "curves" and len(self.epochs) < 2:
             raise NasbenchError(
@@ -76,7 +81,12 @@ class Problem:
                 f"{strategy} needs the images of {task}, and this benchmark has none; take a table made by "
                 "`nasbench train`, with $NASBENCH_DATA pointing at its data set, or mode 'train'."
             )
-        if what not in ("curves", "images") and what not in self.measures:
+        if what == "sources" and self.sources is None:
+            raise NasbenchError(
+                f"{strategy} learns on other tasks first, and nothing is known of any for {task}; take a table with "
+                "several tasks, or name tables that have some with --source-tables."
+            )
+        if what not in ("curves", "images", "sources") and what not in self.measures:
             known = ", ".join(self.measures) or "nothing"
             raise NasbenchError(
                 f"{strategy} needs the {what} of cells as a second objective, and {task} has {known} of that kind."

@@ -18,20 +18,21 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import NasbenchError, unknown
+from ..tables.source_tasks import LEAVE_OUT
 from .budget import Budget
 from .run import OBSERVE
 
 MODES = ("table", "surrogate", "train")
 FOLDER = Path(__file__).parent / "suites"
 _TYPES: dict[str, tuple[type, ...]] = {
-    **dict.fromkeys(("name", "budget", "table", "observe", "search_task", "mode", "title"), (str,)),
-    **dict.fromkeys(("tasks", "strategies", "notes", "train_seeds"), (list, tuple)),
+    **dict.fromkeys(("name", "budget", "table", "observe", "search_task", "mode", "title", "leave_out"), (str,)),
+    **dict.fromkeys(("tasks", "strategies", "notes", "train_seeds", "sources", "source_tables"), (list, tuple)),
     **dict.fromkeys(("seeds", "workers", "score_schedule"), (int,)),
     **dict.fromkeys(("protocol", "reference"), (Mapping,)),
     "schedule": (int, str),
-    "charge_overhead": (bool,),
+    **dict.fromkeys(("charge_overhead", "target_among_sources"), (bool,)),
 }
-_ITEMS = {"tasks": str, "strategies": str, "notes": str, "train_seeds": int}
+_ITEMS = {**dict.fromkeys(("tasks", "strategies", "notes", "sources", "source_tables"), str), "train_seeds": int}
 
 
 @dataclass(frozen=True)
@@ -54,6 +55,11 @@ class Suite:
             --as-benchmark`; "train" trains afresh, and the tasks are those of `nasbench task list`.
         protocol: in mode "train", fields of the training protocol that differ from the task's own.
         train_seeds: in mode "train", the training seeds that can be observed.
+        sources: tasks that meta-learned strategies learn on first; empty for all but the target.
+        source_tables: tables that have source tasks, besides the suite's own.
+        leave_out: "task" keeps the target, and tasks that share images with it, out of the sources; "data_set" also
+            those cut from the same data set.
+        target_among_sources: allow it by name, to see what leaking is worth.
         reference: published results to show beside: strategy -> task -> [mean, standard deviation] of test accuracy.
         notes: what differs from the published protocol, shown in the report.
     """
@@ -73,13 +79,17 @@ class Suite:
     mode: str = "table"
     protocol: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     train_seeds: tuple[int, ...] = (0,)
+    sources: tuple[str, ...] = ()
+    source_tables: tuple[str, ...] = ()
+    leave_out: str = "task"
+    target_among_sources: bool = False
     title: str = ""
     reference: Mapping[str, Mapping[str, tuple[float, float]]] = dataclasses.field(default_factory=dict)
     notes: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         self._check_types()
-        for name in ("tasks", "strategies", "notes", "train_seeds"):
+        for name in ("tasks", "strategies", "notes", "train_seeds", "sources", "source_tables"):
             object.__setattr__(self, name, tuple(getattr(self, name)))
         for name in ("tasks", "strategies"):
             if not getattr(self, name):
@@ -95,6 +105,8 @@ class Suite:
             raise NasbenchError(f"overhead can be charged to a budget in seconds only, not to {self.budget!r}.")
         if self.observe not in OBSERVE:
             raise unknown("way to observe", self.observe, OBSERVE)
+        if self.leave_out not in LEAVE_OUT:
+            raise unknown("way to leave sources out", self.leave_out, LEAVE_OUT)
         if self.mode not in MODES:
             raise unknown("mode", self.mode, MODES)
         if self.mode != "train" and self.protocol:
@@ -165,6 +177,12 @@ class Suite:
         """The fields that must agree for two sets of runs to belong to one comparison."""
         names = ("name", "budget", "observe", "workers", "schedule", "score_schedule", "search_task", "charge_overhead")
         rules = {name: getattr(self, name) for name in names}
+        learned = {
+            "sources": list(self.sources),
+            "source_tables": list(self.source_tables),
+            "leave_out": self.leave_out,
+        }
+        rules |= learned | {"target_among_sources": self.target_among_sources}
         return {**rules, "mode": self.mode, "protocol": dict(self.protocol), "train_seeds": list(self.train_seeds)}
 
 

@@ -20,10 +20,17 @@ def _nasbench101() -> Space:
     return NASBench101()
 
 
+def _nasbench_graph() -> Space:
+    from .nasbench_graph import NASBenchGraph
+
+    return NASBenchGraph()
+
+
 SPACES: dict[str, Callable[[], Space]] = {
     "nasbench201": lambda: CellSpace("nasbench201", (*_OPERATIONS, "avg_pool_3x3"), NAS_BENCH_201_SEED),
     "transnasbench101_micro": lambda: CellSpace("transnasbench101_micro", _OPERATIONS),
     "nasbench101": _nasbench101,
+    "nasbench_graph": _nasbench_graph,
 }
 
 

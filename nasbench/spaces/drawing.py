@@ -18,13 +18,14 @@ if TYPE_CHECKING:
     import networkx as nx
     from matplotlib.axes import Axes
 
-_BLUE, _ORANGE, _GREEN, _GREY, _PALE, _SLATE = (
+_BLUE, _ORANGE, _GREEN, _GREY, _PALE, _SLATE, _OTHER = (
     "#2868b0",
     "#d9770a",
     "#23916a",
     "#7b8794",
     "#d3d9e0",
     "#3c4654",
+    "#7d5ba6",
 )
 
 OPERATION_COLOURS = {
@@ -36,10 +37,22 @@ OPERATION_COLOURS = {
     "conv1x1-bn-relu": _ORANGE,
     "conv3x3-bn-relu": _BLUE,
     "maxpool3x3": _GREEN,
+    "gat": _OTHER,
+    "gcn": _BLUE,
+    "cheb": _BLUE,
+    "arma": _BLUE,
+    "gin": _GREEN,
+    "sage": _GREEN,
+    "graph": _GREEN,
+    "fc": _ORANGE,
+    "skip": _GREY,
     "input": _SLATE,
     "output": _SLATE,
 }
-"""The colour of every operation under its published name: like operations of different spaces share one."""
+"""The colour of every operation under its published name: like operations of different spaces share one.
+
+Convolutions on graphs: blue for filters of the graph's spectrum, green for sums over neighbours, purple for attention.
+"""
 
 OPERATION_LABELS = {
     "skip_connect": "skip",
@@ -54,7 +67,9 @@ OPERATION_LABELS = {
 }
 """The word that stands for an operation in a drawing; other names are drawn as they are, cut to 6 letters."""
 
-_OTHER, _WIRE = "#7d5ba6", "#6b7785"
+_WIRE = "#6b7785"
+_FITS = 3.7
+"""Letters that fit into a box or disc at the full size of its word."""
 
 _FOUR_NODES = np.array([(0.07, 0.37), (0.39, 0.60), (0.61, 0.14), (0.93, 0.37)])
 _FOUR_NODE_EDGES = {
@@ -318,7 +333,7 @@ def _word(ax: Axes, centre: np.ndarray, text: str, points: float) -> None:
         centre[1],
         text,
         color="white",
-        fontsize=points,
+        fontsize=points * min(1, _FITS / len(text)),
         fontweight="bold",
         ha="center",
         va="center_baseline",

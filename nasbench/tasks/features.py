@@ -7,10 +7,12 @@ second a task.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
+from numpy.typing import NDArray
 
 if TYPE_CHECKING:
     from .task import Images, Task
@@ -19,6 +21,7 @@ FILTERS, SIZE, SEED = 48, 3, 20260101
 MOST = 2000
 """Training images that are looked at, the first ones of the task's balanced order."""
 BATCH = 250
+GRAPH_FACTS = ("n_nodes", "n_edges", "n_features", "n_classes")
 DIGITS = 4
 """Significant digits that are kept, so that machines that round differently agree."""
 
@@ -77,3 +80,19 @@ def random_features(images: Images) -> np.ndarray:
 
 def _kept(values: np.ndarray) -> list[float]:
     return [float(f"{value:.{DIGITS}g}") for value in np.nan_to_num(values)]
+
+
+def descriptor_vector(attributes: Mapping[str, Any]) -> NDArray[np.float64] | None:
+    """The numbers [k] of a table's task by which tasks can be compared; None where it records none.
+
+    For images logarithms of the numbers of training images and of classes, and what `task_features` says; for graphs
+    logarithms of the numbers of nodes, edges, features and classes.
+    """
+    if set(GRAPH_FACTS) <= set(attributes):
+        return np.log([attributes[name] for name in GRAPH_FACTS])
+    if not {"n_train", "classes", "embedding", "separability", "nearest_mean"} <= set(attributes):
+        return None
+    sizes = np.log([attributes["n_train"], len(attributes["classes"])])
+    return np.concatenate(
+        [sizes, [attributes["separability"], attributes["nearest_mean"]], np.asarray(attributes["embedding"], float)]
+    )

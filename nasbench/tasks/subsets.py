@@ -44,3 +44,18 @@ n03026506 n03042490 n03085013 n03089624 n03100240 n03126707 n03160309 n03179701 
 TINY_TENS: dict[int, tuple[str, ...]] = {
     number: tuple(line.split()) for number, line in enumerate(_TINY.strip().splitlines())
 }
+
+_FAMILIES = {
+    **{f"cifar100_{name}": "cifar100" for name in SUPERCLASSES},
+    **{f"tinyimagenet100_{number}": "tinyimagenet100" for number in TINY_TENS},
+}
+
+
+def data_set(task: str) -> str:
+    """The data set that a task's images are from: the task itself, unless it is cut from a larger one."""
+    return _FAMILIES.get(task, task)
+
+
+def share_images(first: str, second: str) -> bool:
+    """Whether two tasks are the same, or one is cut from the other; tasks of the same cut have no class in common."""
+    return first == second or data_set(first) == second or data_set(second) == first

@@ -37,10 +37,15 @@ def _live_graphs(space: Space, values: np.ndarray) -> tuple[np.ndarray, np.ndarr
 
 
 def live_decisions(space: Space, values: np.ndarray) -> np.ndarray:
-    """Decisions [n, len(space.choices)] in which whatever is on no way from input to output is 0."""
+    """Decisions [n, len(space.choices)] in which whatever is on no way from input to output is 0.
+
+    Decisions that are neither operations on edges nor edges and operations of a graph are left as they are.
+    """
     if isinstance(space, CellSpace):
         return np.where(space.live_edges(values), values, 0)
     adjacency, features = live_graphs(space, values)
     slots = np.triu_indices(adjacency.shape[1], 1)
+    if values.shape[1] != len(slots[0]) + adjacency.shape[1] - 2:
+        return values
     operations = values[:, len(slots[0]) :] * features[:, 1:-1].any(axis=2)
     return np.concatenate([adjacency[:, *slots].astype(np.int64), operations], axis=1)

@@ -29,7 +29,7 @@ from surrogates.neural.pairwise import pairwise
 from surrogates.neural.seminas import seminas
 from surrogates.targets import Targets
 
-SPACES = ("nasbench201", "transnasbench101_micro", "nasbench101")
+SPACES = ("nasbench201", "transnasbench101_micro", "nasbench101", "nasbench_graph")
 ON_FEATURES = [
     MLP(members=2, width=16, epochs=10, learning_rate=1e-2),
     BananasEnsemble(members=2, layers=2, epochs=15),

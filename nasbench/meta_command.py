@@ -1,0 +1,72 @@
+"""`nasbench fit --meta`: predictors that learn on other tasks first, each target left out in turn."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from .errors import NasbenchError
+from .tables import Table, open_table
+from .terminal import Progress, names, show
+
+SCRATCH = ("ridge", "random_forest", "xgboost", "gp")
+"""Predictors that learn from the target alone, to compare with."""
+PREDICTORS = ("rank_transfer", "stacked", "gp_transfer", "xgboost_transfer", *SCRATCH)
+SIZES = (0, 5, 10, 20, 50)
+
+
+def meta_options(parser: argparse.ArgumentParser) -> None:
+    """Options of `nasbench fit` that go with --meta."""
+    parser.add_argument("--meta", action="store_true", help="predictors learn on the other tasks first")
+    add = parser.add_argument_group("with --meta, where --task may name several targets").add_argument
+    add("--sources", type=names, default=[], metavar="A,B,...", help="source tasks (default: all but the target)")
+    add("--source-tables", type=names, default=[], metavar="T,...", help="further tables that have source tasks")
+    add("--leave-out", default="task", help="task, or data_set: with every task cut from the target's data set")
+    add("--source-counts", type=names, default=[], metavar="N,...", help="also learn from so many sources only")
+    add(
+        "--target-among-sources", action="store_true", help="allow the target as a source, to see what leaking is worth"
+    )
+
+
+def fit_meta(options: argparse.Namespace, table: Table, sizes: list[int] | None) -> None:
+    """Run the study, show its means and write its page."""
+    import reports
+    import surrogates
+    from surrogates.meta.study import MetaStudy, run_meta_study
+
+    for option, default in (("target", "accuracy"), ("schedule", None), ("as_benchmark", None), ("curve_epochs", None)):
+        if getattr(options, option) != default:
+            raise NasbenchError(f"--{option.replace('_', '-')} does not go with --meta, which predicts final accuracy.")
+    chosen = options.predictor or list(PREDICTORS)
+    if chosen == ["all"]:
+        chosen = [*surrogates.available("tasks"), *SCRATCH]
+    counts = [int(text) if text.isdecimal() else 0 for text in options.source_counts]
+    targets = names(options.task) if options.task else list(table.tasks)
+    study = MetaStudy(
+        table.name, tuple(targets), tuple(chosen), tuple(SIZES if sizes is None else sizes), options.seeds,
+        tuple(options.sources), options.leave_out, tuple(counts), options.target_among_sources,
+    )  # fmt: skip
+    others = [open_table(name) for name in options.source_tables]
+    folder = options.out or Path("results") / f"meta-{table.name}"
+    with Progress(f"meta {table.name}", "targets", lines=True) as progress:
+        run_meta_study(study, table, folder, others, options.jobs, progress)
+    _show(folder, study.predictors, study.train_sizes, len(targets), study.seeds)
+    print(f"scores: {folder / 'scores.csv'}")
+    print(f"report: {reports.write(folder)}")
+
+
+def _show(folder: Path, predictors: tuple[str, ...], sizes: tuple[int, ...], targets: int, seeds: int) -> None:
+    import pandas as pd
+
+    scores = pd.read_csv(folder / "scores.csv")
+    whole = scores[scores["sources"] == scores.groupby("task")["sources"].transform("max")]
+    taus = whole[whole["metric"] == "kendall"].fillna({"value": 0.0})  # a constant prediction ranks nothing
+    means = taus.groupby(["predictor", "n"])["value"].mean()
+    lines = [
+        [name, *("-" if (name, n) not in means else f"{means[name, n]:.3f}" for n in sizes)] for name in predictors
+    ]
+    show(
+        f"Kendall's tau, means over {targets} targets and {seeds} draws",
+        ["predictor", *map("n = {}".format, sizes)],
+        lines,
+    )

@@ -1,0 +1,167 @@
+"""What was found out on other tasks: the trainings that a meta-learner may learn from, and what they cost.
+
+A source is never the target, nor a task that has images in common with it (nasbench.tasks.subsets), so that nothing
+about the target gets in by another name.
+"""
+
+from __future__ import annotations
+
+import functools
+import math
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ..errors import NasbenchError, unknown
+from ..records import Cost
+from ..spaces import Space
+from ..tasks.features import descriptor_vector
+from ..tasks.subsets import data_set, share_images
+
+if TYPE_CHECKING:
+    from .table import Table
+
+LEAVE_OUT = ("task", "data_set")
+
+
+@dataclass(frozen=True, eq=False)
+class SourceTask:
+    """Trainings on one task.
+
+    Attributes:
+        index: [n] cells in the space, ascending.
+        accuracies: [n] mean validation accuracy of each, percent.
+        trainings: [n] how many trainings that is the mean of.
+        cost: of all of them; nan in currencies that the table does not know.
+        descriptor: facts about the task as numbers [k] (`nasbench.tasks.features.descriptor_vector`), or None.
+    """
+
+    name: str
+    index: np.ndarray
+    accuracies: np.ndarray
+    trainings: np.ndarray
+    cost: Cost
+    descriptor: np.ndarray | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class Sources(Sequence[SourceTask]):
+    """Source tasks of one space.
+
+    Attributes:
+        descriptor: the target's, None where it has none.
+        learned: what was learned from exactly these sources, by name; see `remember`.
+    """
+
+    space: Space
+    tasks: tuple[SourceTask, ...]
+    descriptor: np.ndarray | None = None
+    learned: dict[Any, Any] = field(default_factory=dict, repr=False)
+
+    def __len__(self) -> int:
+        return len(self.tasks)
+
+    def __getitem__(self, position: Any) -> Any:
+        return self.tasks[position]
+
+    def __iter__(self) -> Iterator[SourceTask]:
+        return iter(self.tasks)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        return tuple(task.name for task in self.tasks)
+
+    @property
+    def cost(self) -> Cost:
+        """Of all trainings on all sources."""
+        return Cost(*(math.fsum(column) for column in zip(*(task.cost for task in self.tasks), strict=True)))
+
+    def remember(self, what: Any, make: Callable[[], Any]) -> Any:
+        """`make()`, worked out once for these sources: runs with other seeds meta-learn the same."""
+        if what not in self.learned:
+            self.learned[what] = make()
+        return self.learned[what]
+
+    def subset(self, positions: Iterable[int]) -> Sources:
+        """Some of the sources, for the same target."""
+        return Sources(self.space, tuple(self.tasks[i] for i in positions), self.descriptor)
+
+
+@functools.lru_cache(maxsize=256)
+def read_source(table: Table, task: str, schedule: int | None = None) -> SourceTask:
+    """The trainings of full length on one task of a table."""
+    entry = table.curves(task, schedule)
+    accuracies = entry.mean("val_acc")
+    known = np.flatnonzero(~np.isnan(accuracies))
+    known = known[np.argsort(table.cells[known], kind="stable")]
+    trainings = (~np.isnan(entry.at("val_acc", entry.schedule))).sum(axis=1)[known]
+    count = float(trainings.sum())
+    seconds = flops = math.nan
+    if "train_seconds" in entry.arrays:
+        seconds = float((entry.mean("train_seconds")[known] * trainings).sum())
+    if "flops" in entry.arrays and "train_size" in entry.attributes:
+        images = entry.attributes["train_size"] * entry.schedule
+        flops = 3 * images * float((entry.mean("flops")[known] * trainings).sum())
+    cost = Cost(seconds, count * entry.schedule, flops, count)
+    descriptor = descriptor_vector(entry.attributes)
+    return SourceTask(
+        task, np.asarray(table.cells[known], np.int64), accuracies[known], trainings, cost, descriptor
+    )  # fmt: skip
+
+
+def read_sources(
+    tables: Sequence[Table],
+    target: str,
+    names: Sequence[str] = (),
+    leave_out: str = "task",
+    target_among_sources: bool = False,
+    descriptor: Mapping[str, Any] | None = None,
+) -> Sources:
+    """What may be learned from for a target.
+
+    Args:
+        tables: of one space. A task that several of them have is read from the first.
+        target: its name; a task of a table unless there is a `descriptor`.
+        names: the sources; empty for all that the tables have.
+        leave_out: "task" leaves out the target and tasks that share images with it; "data_set" also those cut
+            from the same data set.
+        target_among_sources: allow it by name, to see what leaking is worth.
+        descriptor: facts about the target, if no table has it.
+
+    Raises:
+        NasbenchError: unknown names, no source left, a source that is the target or shares images with it, or tables of
+            several spaces.
+    """
+    table = tables[0]
+    if leave_out not in LEAVE_OUT:
+        raise unknown("way to leave sources out", leave_out, LEAVE_OUT)
+    home = {name: table for name in table.tasks}
+    for other in tables[1:]:
+        if other.space.name != table.space.name:
+            raise NasbenchError(
+                f"the table {other.name} is of the space {other.space.name}, and {table.name} of {table.space.name}: "
+                "all sources must be of the target's space."
+            )
+        home = {**{name: other for name in other.tasks}, **home}
+    chosen = list(names)
+    for name in chosen:
+        if name not in home:
+            raise unknown("source task", name, home)
+        if share_images(name, target) and not target_among_sources:
+            reason = "is the target" if name == target else f"shares images with the target {target!r}"
+            raise NasbenchError(f"the source {name!r} {reason}: what is learned there is not learned elsewhere.")
+    if not chosen:
+        apart = share_images if leave_out == "task" else lambda a, b: data_set(a) == data_set(b)
+        chosen = [name for name in home if not apart(name, target)]
+    if not chosen:
+        where = ", ".join(other.name for other in tables)
+        raise NasbenchError(
+            f"{target!r} has no source tasks: {where} has no other task"
+            + (" of another data set." if leave_out == "data_set" else ", or only such with the same images.")
+        )
+    sources = tuple(read_source(home[name], name) for name in dict.fromkeys(chosen))
+    if descriptor is None:
+        descriptor = home.get(target, table).curves(target).attributes
+    return Sources(table.space, sources, descriptor_vector(descriptor))

@@ -1,0 +1,93 @@
+"""What the neural meta-learners share: cells as standardised features, small perceptrons, and episodes.
+
+An episode is a task, some cells whose standings are shown and others that are asked for, all of one source; a
+meta-learner is trained so that what is shown helps with what is asked. Everything runs on one thread in float32 from a
+seeded generator, so that the same sources give the same predictor.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn.functional import softplus
+
+from nasbench.spaces import Space
+from nasbench.tables.source_tasks import Sources
+
+from ..encoder import encode
+from ..neural.ensemble import Scaling
+from .standings import normal_scores
+
+Weights = dict[str, Tensor]
+
+
+class Episode(NamedTuple):
+    """Of each of t tasks: cells [t, n, f] that are shown with standings [t, n], and cells that are asked for."""
+
+    shown: Tensor
+    told: Tensor
+    asked: Tensor
+    truth: Tensor
+
+
+def cell_features(space: Space) -> Tensor:
+    """[len(space), f] the encodings `path_counts` and `summary`, or `one_hot` where the space has none of them."""
+    features = encode(space, space.cells)
+    features = features[:, np.ptp(features, axis=0) > 0]
+    return torch.as_tensor(Scaling(features)(features), dtype=torch.float32)
+
+
+def scores_of(sources: Sources) -> list[tuple[Tensor, Tensor]]:
+    """Of every source the index [n] of its cells and their standings [n]."""
+    return [
+        (torch.as_tensor(task.index), torch.as_tensor(normal_scores(task.accuracies), dtype=torch.float32))
+        for task in sources
+    ]
+
+
+def episodes(
+    features: Tensor, scores: Sequence[tuple[Tensor, Tensor]], shown: Sequence[int], asked: int, tasks: int, count: int,
+    generator: torch.Generator,
+) -> Iterator[Episode]:  # fmt: skip
+    """`count` episodes of `tasks` tasks each; how many cells are shown is drawn from `shown`."""
+    least = min(len(index) for index, _ in scores)
+    for _ in range(count):
+        size = min(shown[int(torch.randint(len(shown), (1,), generator=generator))], least // 2)
+        more = min(asked, least - size)
+        parts = []
+        for task in torch.randperm(len(scores), generator=generator)[:tasks].tolist():
+            index, z = scores[task]
+            drawn = torch.randint(len(index), (size + more,), generator=generator)
+            x = features[index[drawn]]
+            parts.append((x[:size], z[drawn[:size]], x[size:], z[drawn[size:]]))
+        yield Episode(*(torch.stack(part) for part in zip(*parts, strict=True)))
+
+
+def perceptron(sizes: Sequence[int], generator: torch.Generator) -> Weights:
+    """First weights of a perceptron: He et al., ICCV 2015, and a last layer of a tenth of that."""
+    weights = {}
+    for i, (inputs, outputs) in enumerate(itertools.pairwise(sizes)):
+        gain = 0.02 if i == len(sizes) - 2 else 2.0
+        weights[f"w{i}"] = torch.randn(inputs, outputs, generator=generator) * (gain / inputs) ** 0.5
+        weights[f"b{i}"] = torch.zeros(outputs)
+    return weights
+
+
+def evaluate(weights: Weights, x: Tensor) -> Tensor:
+    """The perceptron at x [..., f]: [..., outputs]. Softplus, which is smooth, as second derivatives want it."""
+    layers = len(weights) // 2
+    for i in range(layers):
+        x = x @ weights[f"w{i}"] + weights[f"b{i}"]
+        if i < layers - 1:
+            x = softplus(x)
+    return x
+
+
+def flat(weights: Weights) -> list[Tensor]:
+    """The tensors, in one order, as leaves that gradients gather in."""
+    return [tensor.requires_grad_(True) for tensor in weights.values()]
