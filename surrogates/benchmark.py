@@ -143,7 +143,9 @@ def draw_sample(
         raise NasbenchError(f"{table.name} holds predictions; a surrogate is fitted to trainings.")
     build(predictor, table.space.name)
     if CATALOGUE[predictor].sees == "tasks":
-        raise NasbenchError(f"the predictor {predictor!r} learns on other tasks first; a surrogate is of one task alone.")
+        raise NasbenchError(
+            f"the predictor {predictor!r} learns on other tasks first; a surrogate is of one task alone."
+        )
     if CATALOGUE[predictor].sees != "cells":
         raise NasbenchError(f"the predictor {predictor!r} sees learning curves, which cells without a training lack.")
     data = read_data(table, task, "accuracy", schedule)
