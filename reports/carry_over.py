@@ -110,9 +110,23 @@ def build(study: CheckStudy, folder: Path) -> None:
             looks=looks,
             number=tables.number,
             interval=tables.interval(study.agreement),
+            worth=worth(study),
         )
     )
     (folder / "index.html").write_text(page, **UTF8)
+
+
+def worth(study: CheckStudy) -> str:
+    """What a search on the surrogate is worth where it counts, in one sentence."""
+    own = [pair[0] for pair in study.facts["regret"].values() if not math.isnan(pair[0])]
+    found = [value for value in study.facts["true_regret"].values() if not math.isnan(value)]
+    if not own or not found:
+        return "No strategy found a cell with a result."
+    spans = (f"{tables.number(min(values))} to {tables.number(max(values))}" for values in (found, own))
+    sentence = (
+        "Looked up in the table, what strategies find on the surrogate has a mean regret of {}; what they find on the "
+    )
+    return (sentence + "table itself, of {}.").format(*spans)
 
 
 def _figures(study: CheckStudy, looks: dict[str, Look], folder: Path) -> dict[str, Shown]:
@@ -186,7 +200,7 @@ def drift(study: CheckStudy) -> Figure:
     """Predicted against trained accuracies, one panel a group; intervals where there are few."""
     names = [one["name"] for one in study.groups]
     trained = study.drift["trained"].to_numpy()
-    low, high = float(np.percentile(trained, 2)), float(trained.max())
+    low, high = float(np.percentile(trained, 5)), float(trained.max())
     span = (low - 0.06 * (high - low), high + 0.06 * (high - low))
     figure = Figure(figsize=(0.5 + 2.6 * len(names), 2.95), layout="constrained")
     axes = figure.subplots(1, len(names), squeeze=False, sharex=True, sharey=True)[0]
