@@ -13,13 +13,14 @@ from typing import TYPE_CHECKING, Any
 
 from . import __version__
 from . import commands as training
+from .compare_command import compare_parser
 from .errors import NasbenchError, unknown
 from .fit_command import fit_parser
 from .score_command import score_parser
-from .terminal import Parser, Progress, names, show
+from .terminal import Parser, names, show
 
 if TYPE_CHECKING:
-    from .runs import Results, Suite
+    pass
 
 DESCRIPTION = """Compare architecture search strategies on real training results under one budget.
 
@@ -71,37 +72,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"nasbench {__version__}")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
 
-    add = commands.add_parser("compare", help="run a suite of strategies and write a report")
-    add.add_argument("suite", nargs="?", default="quick", help="built-in suite or a .toml file (default: quick)")
-    add.add_argument("--out", type=Path, help="results folder (default: results/SUITE); an unfinished one is resumed")
-    add.add_argument("--table", help="table to use instead of the suite's: a shipped name or a .h5 file")
-    add.add_argument("--mode", help="table (look results up), surrogate (look predictions up) or train (train afresh)")
-    add.add_argument(
-        "--tasks", "--task", type=names,
-        help="tasks instead of the suite's, separated by commas (default for a table without these: all that it has)",
-    )  # fmt: skip
-    add.add_argument(
-        "--strategies", type=names, help="strategies instead of the suite's, own ones as file.py:Class; or all"
-    )
-    add.add_argument("--seeds", type=int, help="runs per strategy and task")
-    add.add_argument("--budget", help="e.g. 100evals, 12000s, 1200epochs, 3e18flops")
-    add.add_argument("--observe", help="what a trial shows: the mean over training seeds, or one seed")
-    add.add_argument("--workers", type=int, help="simulated workers with a common purse")
-    add.add_argument(
-        "--sources", type=names, help="tasks that meta-learned strategies learn on first (default: all others)"
-    )
-    add.add_argument("--source-tables", type=names, help="further tables that have source tasks")
-    add.add_argument("--leave-out", help="keep from the sources: the target task, or all tasks of its data_set")
-    add.add_argument(
-        "--target-among-sources", action="store_true", default=None, help="allow the target as a source, which leaks"
-    )
-    add.add_argument("--charge-overhead", action="store_true", default=None, help="charge measured time in strategies")
-    add.add_argument(
-        "--jobs", type=int, default=-1, help="processes (default: one per core); results are the same for any"
-    )
-    add.add_argument("--no-report", action="store_true", help="write the runs only")
-    training.compare_options(add)
-    add.set_defaults(command=_compare)
+    compare_parser(commands.add_parser("compare", help="run a suite of strategies and write a report"))
 
     add = commands.add_parser("report", help="write the report of a results folder")
     add.add_argument("folder", type=Path)
@@ -163,99 +134,6 @@ def _table_parser(parser: argparse.ArgumentParser) -> None:
     add.set_defaults(command=_table_draw)
     training.table_parsers(commands)
     score_parser(commands)
-
-
-def _compare(options: argparse.Namespace) -> None:
-    import strategies
-
-    from .runs import Suite, compare
-    from .runs.compare import suitable
-    from .runs.sources import TableSource
-    from .tables import open_table
-
-    suite = Suite.load(options.suite)
-    if options.strategies and "all" in options.strategies and len(options.strategies) > 1:
-        raise NasbenchError("--strategies all stands alone: it takes every strategy that can search the tasks.")
-    names = list(strategies.CATALOGUE) if options.strategies == ["all"] else options.strategies
-    chosen = strategies.select(names or suite.strategies)
-    own = (options.tasks, options.strategies, options.budget, options.table, options.mode)
-    suite = suite.replace(
-        title="" if any(option is not None for option in own) else None,
-        tasks=options.tasks or _tasks_elsewhere(suite, options),
-        strategies=list(chosen),
-        seeds=options.seeds,
-        budget=options.budget,
-        observe=options.observe,
-        workers=options.workers,
-        charge_overhead=options.charge_overhead,
-        table=options.table,
-        mode=options.mode,
-        sources=options.sources,
-        source_tables=options.source_tables,
-        leave_out=options.leave_out,
-        target_among_sources=options.target_among_sources,
-        **training.suite_changes(options),
-    )
-    if suite.mode != "train" and not suite.table:
-        raise NasbenchError(
-            f"the suite {suite.name!r} needs a table that is not shipped; give it with --table, made by "
-            "`nasbench table import` from the official release."
-        )
-    table = open_table(suite.table) if suite.mode != "train" else None
-    if table is not None and options.keep is not None:
-        raise NasbenchError(f"--keep keeps trainings, and mode {suite.mode!r} does none; add --mode train.")
-    trained = None if table is not None else training.training_source(options)
-    if options.strategies == ["all"]:
-        reasons = suitable(suite, chosen, trained or TableSource(open_table(suite.table)))
-        suite = suite.replace(strategies=[name for name in chosen if not reasons[name]])
-        for name in filter(reasons.get, chosen):
-            print(f"nasbench: without {name}: {reasons[name]}", file=sys.stderr)
-    folder = options.out or Path("results") / suite.name
-    with Progress(suite.name) as progress:
-        catalogue = {**strategies.CATALOGUE, **chosen}
-        results = compare(suite, catalogue, folder, table, options.jobs, progress, trained)
-    _summarise(results)
-    for task, share in results.shares.items():
-        if share < 1:
-            print(f"{task}: {share:.1%} of the space has results, and strategies draw from these only.")
-    print(f"runs: {folder / 'runs.csv'}")
-    if not options.no_report:
-        options.folder, options.out = folder, None
-        _report(options)
-
-
-def _tasks_elsewhere(suite: Suite, options: argparse.Namespace) -> list[str] | None:
-    """The tasks of a table that was given in place of the suite's and has none of the suite's tasks."""
-    from .tables import open_table
-
-    if options.table is None or "train" in (suite.mode, options.mode):
-        return None
-    tasks = open_table(options.table).tasks
-    return None if set(tasks) & set(suite.tasks) else list(tasks)
-
-
-def _summarise(results: Results) -> None:
-    """Mean final regret per task and strategy, best strategy of each task in bold."""
-    suite: Suite = results.suite
-    runs = results.runs
-    known = bool(runs["val_regret"].notna().any())
-    column, what = ("val_regret", "regret") if known else ("best_val", "accuracy")
-    means = runs.groupby(["strategy", "task"], observed=True)[column].mean().unstack()
-    means = means.reindex(index=list(suite.strategies), columns=list(suite.tasks))
-    best = means.min() if known else means.max()
-    lines = [
-        [name, *("-" if v != v else f"[bold]{v:.3f}[/]" if v == best[task] else f"{v:.3f}" for task, v in line.items())]
-        for name, line in means.iterrows()
-    ]
-    seeds = "1 seed" if suite.seeds == 1 else f"{suite.seeds} seeds"
-    show(
-        f"{suite.title or suite.name}: mean validation {what} (%) after {suite.budget}, {seeds}",
-        ["strategy", *suite.tasks],
-        lines,
-    )
-    without = int(runs["best_val"].isna().sum())
-    if without:
-        print(f"{without} of {len(runs)} runs found no cell with a result and are left out of these means.")
 
 
 def _report(options: argparse.Namespace) -> None:

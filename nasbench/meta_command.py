@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from pathlib import Path
 
 from .errors import NasbenchError
 from .tables import Table, open_table
+from .tables.source_tasks import Sources, read_sources
 from .terminal import Progress, names, show
 
 SCRATCH = ("ridge", "random_forest", "xgboost", "gp")
@@ -38,21 +40,40 @@ def fit_meta(options: argparse.Namespace, table: Table, sizes: list[int] | None)
         if getattr(options, option) != default:
             raise NasbenchError(f"--{option.replace('_', '-')} does not go with --meta, which predicts final accuracy.")
     chosen = options.predictor or list(PREDICTORS)
-    if chosen == ["all"]:
-        chosen = [*surrogates.available("tasks"), *SCRATCH]
     counts = [int(text) if text.isdecimal() else 0 for text in options.source_counts]
     targets = names(options.task) if options.task else list(table.tasks)
+    others = [open_table(name) for name in options.source_tables]
+    if chosen == ["all"]:
+        rules = options.sources, options.leave_out, options.target_among_sources
+        sources = [read_sources((table, *others), target, *rules) for target in targets]
+        chosen = [*_able(surrogates.available("tasks"), sources), *SCRATCH]
     study = MetaStudy(
         table.name, tuple(targets), tuple(chosen), tuple(SIZES if sizes is None else sizes), options.seeds,
         tuple(options.sources), options.leave_out, tuple(counts), options.target_among_sources,
     )  # fmt: skip
-    others = [open_table(name) for name in options.source_tables]
     folder = options.out or Path("results") / f"meta-{table.name}"
     with Progress(f"meta {table.name}", "targets", lines=True) as progress:
         run_meta_study(study, table, folder, others, options.jobs, progress)
     _show(folder, study.predictors, study.train_sizes, len(targets), study.seeds)
     print(f"scores: {folder / 'scores.csv'}")
     print(f"report: {reports.write(folder)}")
+
+
+def _able(predictors: list[str], sources: list[Sources]) -> list[str]:
+    """Those that can learn from the sources of every target; why the others cannot is said."""
+    import surrogates
+
+    able = []
+    for name in predictors:
+        predictor = surrogates.build(name, sources[0].space)
+        try:
+            for found in sources:
+                predictor.check_sources(found)
+        except NasbenchError as error:
+            print(f"nasbench: without {name}: {error}", file=sys.stderr)
+        else:
+            able.append(name)
+    return able
 
 
 def _show(folder: Path, predictors: tuple[str, ...], sizes: tuple[int, ...], targets: int, seeds: int) -> None:

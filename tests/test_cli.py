@@ -24,6 +24,12 @@ def fails(capsys, *arguments):
     return said
 
 
+def test_a_budget_that_buys_nothing_is_said(capsys, tmp_path):
+    command = ["compare", "--strategies", "random_search", "--budget", "0.5evals", "--seeds", "1", "--jobs", "1"]
+    assert "may be less than one training costs" in fails(capsys, *command, "--out", str(tmp_path / "none"))
+    assert (tmp_path / "none" / "runs.csv").exists()
+
+
 def test_the_main_job(capsys, tmp_path):
     assert main([*QUICK, "--out", str(tmp_path / "r")]) == 0
     said = capsys.readouterr().out
@@ -88,6 +94,17 @@ def test_a_table_is_drawn(capsys, tmp_path):
         (["compare", "--budget", "ten"], "is not a budget"),
         (["compare", "--budget", "5parsecs"], "unknown unit"),
         (["compare", "--budget", "1e18flops"], "has no training flops"),
+        (["compare", "--sources", "mnist"], "unknown source task 'mnist'"),
+        (["compare", "--tasks", "cifar10", "--sources", "cifar10"], "the source 'cifar10' is the target"),
+        (["compare", "--source-tables", "nasbench_graph"], "sources must be of the target's space"),
+        (["compare", "--table", "digits", "--tasks", "digits", "--strategies", "meta_bo"], "--source-tables"),
+        (["compare", "--strategies", "task_to_cell"], "has no descriptor"),
+        (["fit", "--predictor", "maml"], "add --meta"),
+        (["fit", "--meta", "--table", "digits"], "'digits' has no source tasks"),
+        (["fit", "--meta", "--table", "images16", "--predictor", "maml"], "at least 2 source tasks, not 1"),
+        (["fit", "--meta", "--table", "images16", "--predictor", "sotl_e"], "sees curves"),
+        (["fit", "--meta", "--table", "images16", "--train-sizes", "1600"], "1600 labels are not possible"),
+        (["fit", "--meta", "--target", "latency_seconds"], "--target does not go with --meta"),
         (["compare", "--seeds", "0"], "at least 1 for seeds"),
         (["compare", "--workers", "-1"], "at least 1 for workers"),
         (["compare", "--seeds", "many"], "invalid int value"),

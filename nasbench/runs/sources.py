@@ -44,7 +44,7 @@ def _other_tasks(
             read_sources, tables, target, suite.sources, suite.leave_out, suite.target_among_sources, descriptor
         )
     )
-    if suite.sources:
+    if suite.sources or suite.source_tables:
         read()  # what is asked for by name has to be right, whether a strategy looks at it or not
     return read
 

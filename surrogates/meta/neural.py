@@ -38,7 +38,8 @@ class Episode(NamedTuple):
 def cell_features(space: Space) -> Tensor:
     """[len(space), f] the encodings `path_counts` and `summary`, or `one_hot` where the space has none of them."""
     features = encode(space, space.cells)
-    features = features[:, np.ptp(features, axis=0) > 0]
+    kept = np.ptp(features, axis=0) > 0
+    features = features[:, kept] if kept.any() else features[:, :1]
     return torch.as_tensor(Scaling(features)(features), dtype=torch.float32)
 
 

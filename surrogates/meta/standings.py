@@ -12,11 +12,15 @@ import functools
 import numpy as np
 from scipy.special import ndtri
 from scipy.stats import rankdata
+from sklearn.pipeline import make_pipeline
+from threadpoolctl import threadpool_limits
 
 from nasbench.spaces import Space
 from nasbench.tables.source_tasks import Sources, SourceTask
 
 from .. import build
+from ..encoder import CellEncoder
+from ..trees import boosted
 
 MOST_FOR_PROCESS = 700
 """Trained cells up to which the predictor is a Gaussian process; XGBoost above, as a process grows with the cube."""
@@ -43,8 +47,12 @@ def normal_scores(accuracies: np.ndarray) -> np.ndarray:
 def _standing(space: Space, task: SourceTask) -> np.ndarray:
     scores = normal_scores(task.accuracies)
     cells = np.asarray(space.cells[task.index], np.int64)
-    model = build("gp" if len(cells) <= MOST_FOR_PROCESS else "xgboost", space).fit(cells, scores)
-    predicted = np.asarray(model.predict(np.asarray(space.cells, np.int64)))
+    if len(np.unique(scores)) < 3:  # nothing to learn a model from
+        return np.zeros(len(space))
+    few = len(cells) <= MOST_FOR_PROCESS
+    model = build("gp", space) if few else make_pipeline(CellEncoder(space), boosted())
+    with threadpool_limits(1, "blas"):  # the same bytes whatever the machine is doing
+        predicted = np.asarray(model.fit(cells, scores).predict(np.asarray(space.cells, np.int64)))
     classes = space.classes("exact")
     count = np.bincount(classes[task.index], weights=task.trainings, minlength=classes.max() + 1)
     total = np.bincount(classes[task.index], weights=task.trainings * scores, minlength=classes.max() + 1)

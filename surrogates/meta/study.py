@@ -25,6 +25,7 @@ from typing import Any
 
 import numpy as np
 from scipy.stats import kendalltau
+from threadpoolctl import threadpool_limits
 
 from nasbench.errors import NasbenchError, first_line
 from nasbench.files import replacing
@@ -223,11 +224,13 @@ def one_target(
     seeds: Sequence[int] = range(study.seeds)
     if job.count is not None:
         chosen = np.random.default_rng([job.subset, 0x5E7]).permutation(len(sources))[: job.count]
-        sources, seeds = sources.subset(sorted(chosen.tolist())), (job.subset,)
+        everything, kept = standings(sources), sorted(chosen.tolist())
+        sources, seeds = sources.subset(kept), (job.subset,)
+        sources.remember("standings", lambda: everything[:, kept])
     found: dict[str, list[Any]] = {}
     for name in names:
         try:
-            with warnings.catch_warnings():
+            with warnings.catch_warnings(), threadpool_limits(1, "blas"):  # which rounds alike in any process
                 warnings.simplefilter("ignore")  # kernels at their bounds; the scores say how good a fit is
                 found[name] = _one_predictor(name, study.train_sizes, seeds, data, sources)
         except NasbenchError:

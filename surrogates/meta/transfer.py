@@ -76,8 +76,11 @@ class TransferProcess(RankTransfer):
         super()._meta_fit(sources)
         space = open_space(self.space).whole
         features = encode(space, space.cells, ("summary",))
-        features = features[:, np.ptp(features, axis=0) > 0]
-        self.features_ = (features - features.mean(axis=0)) / (features.std(axis=0) * features.shape[1] ** 0.5)
+        kept = np.ptp(features, axis=0) > 0
+        features = features[:, kept] if kept.any() else features[:, :1]
+        self.features_ = (features - features.mean(axis=0)) / (
+            (features.std(axis=0) + 1e-12) * features.shape[1] ** 0.5
+        )
         self.grid_ = list(itertools.product(LOCAL if self.local else (0.0,), LENGTHS, WEIGHTS, NOISES))
         self.grid_ = [g for g in self.grid_ if g[0] > 0 or g[1] == LENGTHS[0]]
         self.directions_ = standings(sources) / np.sqrt(len(sources))

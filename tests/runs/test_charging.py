@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 import time
 
@@ -11,9 +12,11 @@ import pytest
 from nasbench.benchmarks import TabularBenchmark
 from nasbench.errors import NasbenchError
 from nasbench.records import Cost, Outcome, Status, Trial
-from nasbench.runs import Budget, Kind, run
+from nasbench.runs import Budget, Kind, Suite, compare, run
 from nasbench.spaces import CellSpace
 from nasbench.tables import Curves, Table
+from nasbench.tables.source_tasks import read_sources
+from strategies import CATALOGUE
 from strategies.random_search import RandomSearch
 
 
@@ -329,3 +332,43 @@ def test_impossible_runs_are_refused(toy, shipped):
         run(RandomSearch, TabularBenchmark(shipped, "cifar10"), Budget(1e18, "flops"))
     with pytest.raises(NasbenchError, match="offers trainings of 1, 2, 3 epochs, not of 4"):
         run(Script(Trial(A, 4)), toy, Budget(9, "evals"))
+
+
+def test_what_sources_cost_stands_beside_the_budget(toys):
+    """Charging rule 9: on its own line, in no budget, and only where a run looked at the sources."""
+    sources = functools.cache(lambda: read_sources((toys,), "toy1", ["toy0", "toy2"]))
+    benchmark = TabularBenchmark(toys, "toy1", sources=sources)
+    budget = Budget(10, "evals")
+    found = {name: run(CATALOGUE[name], benchmark, budget, 0, name) for name in ("rank_transfer", "random_search")}
+    assert found["random_search"].ledger.sources == {}
+    for name, cost in found["rank_transfer"].ledger.sources.items():
+        assert name in ("toy0", "toy2")
+        assert cost == pytest.approx(Cost(729 * 2 * 2.0, 729 * 2 * 4.0, math.nan, 729 * 2.0), nan_ok=True)
+    assert found["rank_transfer"].ledger.spent == found["random_search"].ledger.spent == 10
+    assert {entry.kind for entry in found["rank_transfer"].ledger.entries} == {Kind.TRAINING}
+    assert found["rank_transfer"].steps[-1].clock == 20.0  # ten trainings of two seconds, and none of the sources'
+
+
+def test_a_run_that_learned_elsewhere_says_so_in_its_file(toys, tmp_path):
+    suite = Suite("meta", ("toy1",), ("rank_transfer", "random_search"), 2, "5evals", sources=("toy0",))
+    results = compare(suite, CATALOGUE, tmp_path / "out", toys, jobs=1)
+    assert set(results.sources["strategy"]) == {"rank_transfer"}
+    assert set(results.sources["source"]) == {"toy0"}
+    assert (results.sources["evaluations"] == 729 * 2).all()
+    assert (results.runs["spent"] == 5).all()
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"sources": ("toy1",)}, "the source 'toy1' is the target"),
+        ({"sources": ("elsewhere",)}, "unknown source task"),
+        ({"leave_out": "nothing"}, "unknown way to leave sources out"),
+        ({"strategies": ("meta_bo-deep_kernel",), "sources": ("toy0",)}, "at least 2 source tasks, not 1"),
+    ],
+)
+def test_a_comparison_with_wrong_sources_does_not_start(toys, tmp_path, changes, message):
+    fields = {"name": "meta", "tasks": ("toy1",), "strategies": ("rank_transfer",), "seeds": 1, "budget": "5evals"}
+    with pytest.raises(NasbenchError, match=message):
+        compare(Suite(**{**fields, **changes}), CATALOGUE, tmp_path / "out", toys, jobs=1)
+    assert not (tmp_path / "out").exists()

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import json
 import platform
 from pathlib import Path
@@ -15,6 +16,7 @@ import pytest
 from nasbench.benchmarks import TabularBenchmark
 from nasbench.runs import Budget, run
 from nasbench.tables import open_table
+from nasbench.tables.source_tasks import read_sources
 from strategies import CATALOGUE
 
 FOLDER = Path(__file__).parent / "golden"
@@ -22,7 +24,7 @@ FOLDER = Path(__file__).parent / "golden"
 
 DIGITS = {"multi-fidelity": (20, {}), "one-shot": (6, {"epochs": 2})}
 """Families that need curves or images: evaluations on digits, and settings for a search of seconds."""
-ROUNDED = ("Bayesian optimisation", "predictor", "one-shot", "multi-objective")
+ROUNDED = ("Bayesian optimisation", "predictor", "one-shot", "multi-objective", "meta-learned")
 """Families whose choices hang on sums that processors round differently; a short trace, compared where it was made."""
 
 
@@ -37,14 +39,24 @@ def processor() -> str:
     return " ".join([*facts.get("vendor_id", [platform.machine()]), *sorted(sets)])
 
 
+@functools.cache
+def cora() -> TabularBenchmark:
+    """A graph task that has descriptors, with two sources: what is learned there is kept for all strategies."""
+    table = open_table("nasbench_graph")
+    sources = functools.cache(lambda: read_sources((table,), "cora", ["citeseer", "photo"]))
+    return TabularBenchmark(table, "cora", sources=sources)
+
+
 def trace(name, table):
-    """150 evaluations on NAS-Bench-201's CIFAR-10, or what DIGITS says."""
+    """150 evaluations on NAS-Bench-201's CIFAR-10, or what DIGITS says; meta-learned strategies search `cora`."""
     entry = CATALOGUE[name]
     amount, settings = DIGITS.get(entry.family, (25 if entry.family in ROUNDED else 150, {}))
     if entry.settings.get("proxy", "params") != "params":
         amount, settings = 3, {"cells": 5}
     on_digits = entry.family in DIGITS or "cells" in settings
     benchmark = TabularBenchmark(open_table("digits"), "digits") if on_digits else TabularBenchmark(table, "cifar10")
+    if entry.family == "meta-learned":
+        benchmark = cora()
     entry = dataclasses.replace(entry, settings={**entry.settings, **settings}) if settings else entry
     result = run(entry, benchmark, Budget(amount, "evals"), 0, name)
     return {
