@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -36,6 +37,10 @@ def fit_parser(parser: argparse.ArgumentParser) -> None:
     add("--as-benchmark", type=Path, metavar="FILE.h5",
         help="make a surrogate benchmark instead: one predictor's predictions for every cell")  # fmt: skip
     add("--check", action="store_true", help="with --as-benchmark: do strategies rank alike on it and on the table?")
+    add("--strategies", type=names, help="with --check: which, own ones as file.py:Class (default: all that can)")
+    add("--train-afresh", type=int, default=0, metavar="N",
+        help="with --check: also train N classes of cells that the fit never saw")  # fmt: skip
+    add("--data", type=Path, help="folder of data sets, for --train-afresh")
     add("--out", type=Path, help="folder (default: results/fit-TABLE-TASK); an unfinished study is gone on with")
     add("--jobs", type=int, default=-1, help="processes (default: one per core); results are the same for any")
     meta_options(parser)
@@ -52,6 +57,8 @@ def _fit(options: argparse.Namespace) -> None:
 
     from .tables import open_table
 
+    if not options.check and (options.train_afresh or options.strategies):
+        raise NasbenchError("--train-afresh and --strategies belong to --check, which checks a surrogate benchmark.")
     table = open_table(options.table)
     try:
         given = None if options.train_sizes is None else [int(text) for text in options.train_sizes]
@@ -66,9 +73,9 @@ def _fit(options: argparse.Namespace) -> None:
         table.name, task, tuple(chosen), sizes, options.seeds, options.target, options.schedule, options.curve_epochs
     )
     if options.as_benchmark is not None:
-        _make_benchmark(table, study, options.as_benchmark)
+        made = _make_benchmark(table, study, options.as_benchmark)
         if options.check:
-            _check_benchmark(table, study)
+            _check_benchmark(options, table, made, study)
         return
     if options.check:
         raise NasbenchError("--check checks a surrogate benchmark; add --as-benchmark FILE.h5.")
@@ -90,8 +97,10 @@ def _fit(options: argparse.Namespace) -> None:
     print(f"report: {reports.write(folder)}")
 
 
-def _make_benchmark(table: Table, study: Study, path: Path) -> None:
+def _make_benchmark(table: Table, study: Study, path: Path) -> Table:
     from surrogates.benchmark import make_benchmark
+
+    from .tables import open_table
 
     if len(study.predictors) != 1 or len(study.train_sizes) != 1 or study.target != "accuracy":
         raise NasbenchError("a surrogate benchmark predicts accuracy, by one --predictor from one of --train-sizes.")
@@ -100,20 +109,48 @@ def _make_benchmark(table: Table, study: Study, path: Path) -> None:
     made = make_benchmark(table, study.task, study.predictors[0], study.train_sizes[0], 0, study.schedule)
     print(f"surrogate: {made.save(path)}")
     print(f"use it: nasbench compare --mode surrogate --table {path} --task {study.task}")
+    return open_table(path)
 
 
-def _check_benchmark(table: Table, study: Study) -> None:
+def _check_benchmark(options: argparse.Namespace, table: Table, surrogate: Table, study: Study) -> None:
+    import reports
     import strategies
-    from surrogates.carry_over import check_carry_over
+    from surrogates.carry_over import Check, run_check
 
-    chosen = {name: entry for name, entry in strategies.CATALOGUE.items() if not name.endswith("-paper")}
-    predictor, n = study.predictors[0], study.train_sizes[0]
-    found = check_carry_over(table, study.task, chosen, predictor, n, schedule=study.schedule)
+    from .commands import processes
+    from .runs import Suite
+    from .runs.compare import suitable
+    from .runs.sources import TableSource
+
+    named = options.strategies or [name for name in strategies.CATALOGUE if not name.endswith("-paper")]
+    chosen = strategies.select(named)
+    if not options.strategies:
+        for one, schedule in ((table, study.schedule or 0), (surrogate, 0)):
+            suite = Suite("check", (study.task,), tuple(chosen), 1, "100evals", schedule=schedule)
+            reasons = suitable(suite, chosen, TableSource(one))
+            chosen = {name: entry for name, entry in chosen.items() if not reasons[name]}
+    check = Check(
+        options.table, study.task, tuple(chosen), study.predictors[0], study.train_sizes[0], schedule=study.schedule,
+        afresh=options.train_afresh,
+    )  # fmt: skip
+    folder = options.out or Path("results") / f"check-{table.name}-{study.task}"
+    with Progress(f"check {study.task}", "runs", lines=True) as progress:
+        found = run_check(check, table, surrogate, chosen, folder, processes(options), progress, options.data)
+    facts = json.loads((found / "check.json").read_bytes())
     lines = [
-        [name, *(f"{value:.3f}" for value in (*found.regret[name], found.true_regret[name], *found.left_out[name]))]
+        [name, *map(_digits, (*facts["regret"][name], facts["true_regret"][name], *facts["left_out"][name]))]
         for name in chosen
     ]
     columns = ["strategy", "regret on the table", "on the surrogate", "of its cell on the table",
                "tau on visited cells, fitted without them", "fitted to any"]  # fmt: skip
-    show("after 100 evaluations, means over 10 runs", columns, lines)
-    print(found.sentence)
+    show(f"after {check.budget}, means over {check.seeds} runs", columns, lines)
+    measures = ("bias", "rmse", "kendall", "coverage_90", "seconds")
+    lines = [[one["name"], one["trainings"], *(_digits(one[name]) for name in measures)] for one in facts["drift"]]
+    columns = ["trainings", "", "bias", "RMSE", "tau", "in 90 % interval", "training seconds"]
+    show("predictions against trainings that the fit never saw", columns, lines)
+    print(facts["sentence"])
+    print(f"report: {reports.write(found)}")
+
+
+def _digits(value: float | None) -> str:
+    return "-" if value is None else f"{value:.3f}"

@@ -18,6 +18,7 @@ Where things are:
     predictors.py   the page of `nasbench fit`; meta.py: of `nasbench fit --meta`, whose folder meta_study.py reads
     meta_findings.py  who beats whom over held-out tasks; meta_harm.py: where learning harms; meta_bill.py: its price
     meta_figures.py figures of tau; meta_maps.py: maps of tasks
+    carry_over.py   the page of `nasbench fit --as-benchmark FILE --check`
     page.py         puts them together; template.html is the page
 """
 
@@ -35,7 +36,7 @@ def write(folder: str | Path, out: str | Path | None = None) -> Path:
     one as it was.
 
     Args:
-        folder: results of `nasbench.runs.compare`, or a study's of `nasbench fit`.
+        folder: results of `nasbench.runs.compare`, a study's of `nasbench fit`, or what its `--check` wrote.
         out: the report's folder, by default `folder/report`. A former report there is replaced.
 
     Raises:

@@ -1,4 +1,4 @@
-"""Figures that compare strategies with one another: critical-difference diagram, matrix of pairs."""
+"""Figures that compare strategies with one another: critical-difference diagram, matrix of pairs, places joined."""
 
 from __future__ import annotations
 
@@ -12,7 +12,8 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
 from .statistics import ALPHA, Pairs
-from .style import INK, Look
+from .style import INK, MUTED, Look, mixed
+from .tables import number
 
 
 def critical_difference(ranks: pd.Series, p_values: pd.DataFrame, looks: dict[str, Look]) -> Figure:
@@ -111,4 +112,42 @@ def pairwise(pairs: Pairs, order: Sequence[str]) -> Figure:
     ax.grid(visible=False)
     for spine in ax.spines.values():
         spine.set_visible(False)
+    return figure
+
+
+def slopes(ranks: pd.DataFrame, heads: Sequence[str], looks: dict[str, Look]) -> Figure:
+    """Places under every column of `ranks` [strategy, column], lower is better, joined by lines; faint where a strategy
+    moves little.
+
+    Args:
+        heads: what stands above each column.
+    """
+    places, columns = ranks.rank(method="min"), list(ranks.columns)
+    moves = places.max(axis=1) - places.min(axis=1)
+    many = len(ranks)
+    orders = {c: list(ranks.sort_values([c, *columns], kind="stable").index) for c in columns}
+    slots = {c: {name: k for k, name in enumerate(order)} for c, order in orders.items()}
+    label = 0.5 + 0.068 * max(map(len, looks))
+    each, gap = 0.19, 2.3
+    width, height = 2 * label + gap * (len(columns) - 1), each * many + 0.55
+    figure = Figure(figsize=(width, height))
+    span = gap * (len(columns) - 1)
+    ax = figure.add_axes((label / width, 0.1 / height, span / width, each * many / height))
+    notable = max(2.0, many / 10)
+    for name in orders[columns[0]]:
+        strong = moves[name] >= notable
+        y = [slots[c][name] for c in columns]
+        look = looks[name]
+        colour = look.colour if strong else mixed(look.colour, "#ffffff", 0.62)
+        ax.plot(range(len(columns)), y, color=colour, linewidth=2 if strong else 1.1, marker=look.marker,
+                markersize=5, clip_on=False, zorder=3 if strong else 2, linestyle=look.line["linestyle"])  # fmt: skip
+        for x, at, side in ((-0.06, y[0], "right"), (len(columns) - 0.94, y[-1], "left")):
+            place = number(places.loc[name, columns[0 if side == "right" else -1]], 0)
+            text = f"{name}  {place}" if side == "right" else f"{place}  {name}"
+            ax.text(x, at, text, ha=side, va="center", fontsize=8, color=INK if strong else MUTED)
+    for x, head in enumerate(heads):
+        ax.text(x, -1.1, head, ha="center", va="bottom", fontweight="bold", fontsize=9, color=INK)
+    ax.set_xlim(0, max(1, len(columns) - 1))
+    ax.set_ylim(many - 0.5, -0.5)
+    ax.set_axis_off()
     return figure

@@ -21,6 +21,8 @@ from .style import INK, Look
 FAINT, GREY = "#dfe4e9", "#aab3bd"
 LETTER = 0.06
 """Inches that a letter of a label takes at most."""
+MARGIN = 0.84
+"""Inches to the left of the panels: two lines of a label, and numbers down to 0.001."""
 
 
 def grouped(study: Study, order: Sequence[str]) -> dict[str, list[str]]:
@@ -61,12 +63,12 @@ def overview(
     best = {task: champions(families, curves[task]) for task in tasks}
     room = 0.3 + LETTER * max([len(name) for found in best.values() for name in found.values()], default=0)
     each = 5.4 if wide == 1 else 3.6
-    width, panel = 0.72 + wide * (each + room) + (wide - 1) * 0.3, max(3.0, 0.15 * len(families) + 1.2)
+    width, panel = MARGIN + wide * (each + room) + (wide - 1) * 0.3, max(3.0, 0.15 * len(families) + 1.2)
     height = down * (panel + 0.8)
     figure = Figure(figsize=(width, height))
     for k, task in enumerate(tasks):
         row, column = divmod(k, wide)
-        left, bottom = 0.72 + column * (each + room + 0.3), height - 0.3 - row * (panel + 0.8) - panel
+        left, bottom = MARGIN + column * (each + room + 0.3), height - 0.3 - row * (panel + 0.8) - panel
         ax = figure.add_axes((left / width, bottom / height, each / width, panel / height))
         shown = list(best[task].values())
         _faint(ax, curves[task], [name for name in curves[task] if name not in shown], FAINT)
@@ -99,13 +101,13 @@ def by_family(
     wide = min(2, len(families)) if alone else len(tasks)
     step = each + gap + (room if alone else 0)
     down = math.ceil(len(families) / wide) if alone else len(families)
-    width = 0.72 + wide * step - gap + (0 if alone else room)
+    width = MARGIN + wide * step - gap + (0 if alone else room)
     height = down * (panel + 0.34) + 0.62
     figure = Figure(figsize=(width, height))
     for k, (family, members) in enumerate(families.items()):
         for j, task in enumerate(tasks):
             row, column = divmod(k, wide) if alone else (k, j)
-            left, bottom = 0.72 + column * step, height - 0.32 - row * (panel + 0.34) - panel
+            left, bottom = MARGIN + column * step, height - 0.32 - row * (panel + 0.34) - panel
             ax = figure.add_axes((left / width, bottom / height, each / width, panel / height))
             best = champions(families, curves[task])
             _faint(ax, curves[task], [name for other, name in best.items() if other != family], GREY)

@@ -17,7 +17,7 @@ from .amounts import Amounts
 from .findings import listed
 from .statistics import Estimate, rank_agreement
 from .study import METRICS
-from .style import INK, MUTED, Look, mixed
+from .style import Look
 from .tables import Table, amount, build, digits_for, number, strategy
 
 if TYPE_CHECKING:
@@ -176,33 +176,7 @@ def in_words(found: Comparison) -> list[str]:
 
 
 def slopes(found: Comparison, looks: dict[str, Look]) -> Figure:
-    """Places under every currency joined by lines; faint where a strategy moves little."""
-    from matplotlib.figure import Figure
+    """Places under every currency joined by lines."""
+    from . import comparisons
 
-    many, currencies = len(found.ranks), found.currencies
-    orders = {c: list(found.ranks.sort_values([c, *currencies], kind="stable").index) for c in currencies}
-    slots = {c: {name: k for k, name in enumerate(order)} for c, order in orders.items()}
-    label = 0.5 + 0.068 * max(map(len, looks))
-    each, gap = 0.19, 2.3
-    width, height = 2 * label + gap * (len(currencies) - 1), each * many + 0.55
-    figure = Figure(figsize=(width, height))
-    span = gap * (len(currencies) - 1)
-    ax = figure.add_axes((label / width, 0.1 / height, span / width, each * many / height))
-    notable = max(2.0, many / 10)
-    for name in orders[currencies[0]]:
-        strong = found.moves[name] >= notable
-        y = [slots[c][name] for c in currencies]
-        look = looks[name]
-        colour = look.colour if strong else mixed(look.colour, "#ffffff", 0.62)
-        ax.plot(range(len(currencies)), y, color=colour, linewidth=2 if strong else 1.1, marker=look.marker,
-                markersize=5, clip_on=False, zorder=3 if strong else 2, linestyle=look.line["linestyle"])  # fmt: skip
-        for x, at, side in ((-0.06, y[0], "right"), (len(currencies) - 0.94, y[-1], "left")):
-            place = number(found.places.loc[name, currencies[0 if side == "right" else -1]], 0)
-            text = f"{name}  {place}" if side == "right" else f"{place}  {name}"
-            ax.text(x, at, text, ha=side, va="center", fontsize=8, color=INK if strong else MUTED)
-    for x, c in enumerate(currencies):
-        ax.text(x, -1.1, f"same {SHOWN[c]}", ha="center", va="bottom", fontweight="bold", fontsize=9, color=INK)
-    ax.set_xlim(0, max(1, len(currencies) - 1))
-    ax.set_ylim(many - 0.5, -0.5)
-    ax.set_axis_off()
-    return figure
+    return comparisons.slopes(found.ranks, [f"same {SHOWN[c]}" for c in found.currencies], looks)

@@ -59,6 +59,11 @@ def write_page(folder: Path, out: Path) -> Path:
 
         predictors = PredictorStudy(folder)
         return swap_in(folder, out, lambda temporary: build(predictors, temporary))
+    if (folder / "check.json").is_file():
+        from . import carry_over
+
+        check = carry_over.CheckStudy(folder)
+        return swap_in(folder, out, lambda temporary: carry_over.build(check, temporary))
     if (folder / "meta.json").is_file():
         from . import meta
         from .meta_study import MetaStudy

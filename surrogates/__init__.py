@@ -30,8 +30,9 @@ class Entry:
         family: what kind of model it is.
         paper: source.
         package: what has to be installed beside nasbench[predict]; the extra `predictors` has it.
-        sees: `cells` (decisions [n, d]), `curves` (the first epochs of a training, see surrogates.curves) or `tasks`
-            (cells, after other tasks: see surrogates.meta).
+        sees: the columns of X: `cells` (decisions [n, d]); `curves` (the first epochs of a training, see
+            surrogates.curves); `cells, curves and proxies` side by side; or `tasks` (cells, after other tasks: see
+            surrogates.meta).
     """
 
     home: str
@@ -67,6 +68,12 @@ CATALOGUE: dict[str, Entry] = {
     "power_law": Entry("surrogates.curves:power_law", "learning curve", "Domhan et al., IJCAI 2015", sees="curves"),
     "curve_svr": Entry(
         "surrogates.curves:curve_svr", "learning curve", "Baker et al., arXiv:1705.10823", sees="curves"
+    ),
+    "omni": Entry(
+        "surrogates.omni:omni",
+        "combination",
+        "White et al., NeurIPS 2021 (arXiv:2104.01177)",
+        sees="cells, curves and proxies",
     ),
     "ensemble": Entry("surrogates.ensemble:ensemble", "ensemble", "members weighted by cross-validated Kendall tau"),
     "rank_transfer": Entry(
@@ -124,7 +131,7 @@ def build(name: str, space: str | Space = "nasbench201", horizon: int = 12) -> A
 
 
 def available(sees: str = "cells") -> list[str]:
-    """The predictors of cells, of curves or of tasks whose packages are installed."""
+    """The predictors that see just this, `cells`, `curves` or `tasks`, and whose packages are installed."""
     return [
         name for name, entry in CATALOGUE.items()
         if entry.sees == sees and (not entry.package or importlib.util.find_spec(entry.package))

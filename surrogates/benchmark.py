@@ -9,21 +9,50 @@ merged with trainings.
 from __future__ import annotations
 
 import warnings
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from nasbench.errors import NasbenchError
+from nasbench.spaces import Space
 from nasbench.tables import Curves, Table
 
 from . import CATALOGUE, build
-from .study import draw, read_data, space_cells
+from .study import Data, draw, read_data, space_cells
 
 EPOCHS = 12
 """Most epochs of a curve that are predicted, evenly spaced; each takes a fit of its own."""
 GROUPS = 5
 """Parts, by predicted accuracy, over which the deviation between seeds is pooled."""
 FEWEST = 10
+
+
+@dataclass(frozen=True)
+class Sample:
+    """The trainings that a surrogate is fitted to, and those that it is not.
+
+    Attributes:
+        data: the task's results.
+        order: positions [m] in `data` of cells, those sampled first.
+        chosen: which training of each is its label, [m].
+        n: how many are sampled.
+    """
+
+    data: Data
+    order: np.ndarray
+    chosen: np.ndarray
+    n: int
+
+    @property
+    def cells(self) -> np.ndarray:
+        """Decisions [n, d] of the sampled cells."""
+        return self.data.cells[self.order[: self.n]]
+
+    @property
+    def labels(self) -> np.ndarray:
+        """Validation accuracies [n]."""
+        return self.data.labels[self.order[: self.n], self.chosen[: self.n]]
 
 
 def make_benchmark(
@@ -51,23 +80,8 @@ def make_benchmark(
     Raises:
         NasbenchError: the table is a surrogate itself, has too few results, or the predictor cannot be used.
     """
-    if "surrogate" in table.attributes:
-        raise NasbenchError(f"{table.name} holds predictions; a surrogate is fitted to trainings.")
-    build(predictor, table.space.name)
-    if CATALOGUE[predictor].sees != "cells":
-        raise NasbenchError(f"the predictor {predictor!r} sees learning curves, which cells without a training lack.")
-    data = read_data(table, task, "accuracy", schedule)
-    if not FEWEST <= n <= len(data.truth):
-        raise NasbenchError(
-            f"a surrogate is fitted to {FEWEST} to {len(data.truth)} cells, those with results, not {n}."
-        )
-    order, chosen, _ = draw(data, seed)
-    if exclude is not None:
-        allowed = ~exclude[data.index[order]]
-        order, chosen = order[allowed], chosen[allowed]
-        if len(order) < n:
-            raise NasbenchError(f"{len(order)} cells are left to sample, fewer than {n}.")
-    order, chosen = order[:n], chosen[:n]
+    sample = draw_sample(table, task, predictor, n, seed, schedule, exclude)
+    data, order, chosen = sample.data, sample.order[:n], sample.chosen[:n]
     entry = table.curves(task, schedule)
     rows = table.row_of_cell[data.index[order]]
     space = table.space
@@ -78,11 +92,7 @@ def make_benchmark(
         known = np.isfinite(labels)
         if known.sum() < FEWEST:
             return np.full(len(cells), np.nan)
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # kernels at their bounds
-            found: np.ndarray = (
-                build(predictor, space.name).fit(data.cells[order][known], labels[known]).predict(everything)
-            )
+        found: np.ndarray = fit(predictor, space, data.cells[order][known], labels[known]).predict(everything)
         return found
 
     rng = np.random.default_rng([seed, 0x5EED])
@@ -117,6 +127,46 @@ def make_benchmark(
     }
     attributes |= {name: table.attributes[name] for name in ("licence", "citation") if name in table.attributes}
     return Table.from_arrays(space, [made], table.rows, cells.astype(np.int32), attributes)
+
+
+def draw_sample(
+    table: Table,
+    task: str,
+    predictor: str,
+    n: int,
+    seed: int = 0,
+    schedule: int | None = None,
+    exclude: np.ndarray | None = None,
+) -> Sample:
+    """What `make_benchmark` fits to; arguments and errors are its."""
+    if "surrogate" in table.attributes:
+        raise NasbenchError(f"{table.name} holds predictions; a surrogate is fitted to trainings.")
+    build(predictor, table.space.name)
+    if CATALOGUE[predictor].sees == "tasks":
+        raise NasbenchError(
+            f"the predictor {predictor!r} learns on other tasks first; a surrogate is of one task alone."
+        )
+    if CATALOGUE[predictor].sees != "cells":
+        raise NasbenchError(f"the predictor {predictor!r} sees learning curves, which cells without a training lack.")
+    data = read_data(table, task, "accuracy", schedule)
+    if not FEWEST <= n <= len(data.truth):
+        raise NasbenchError(
+            f"a surrogate is fitted to {FEWEST} to {len(data.truth)} cells, those with results, not {n}."
+        )
+    order, chosen, _ = draw(data, seed)
+    if exclude is not None:
+        allowed = ~exclude[data.index[order]]
+        order, chosen = order[allowed], chosen[allowed]
+        if len(order) < n:
+            raise NasbenchError(f"{len(order)} cells are left to sample, fewer than {n}.")
+    return Sample(data, order, chosen, n)
+
+
+def fit(predictor: str, space: Space, cells: np.ndarray, labels: np.ndarray) -> Any:
+    """The predictor, fitted to decisions [n, d] and labels [n]."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # kernels at their bounds
+        return build(predictor, space.name).fit(cells, labels)
 
 
 def deviation(values: np.ndarray, mean: np.ndarray) -> np.ndarray:

@@ -1,128 +1,227 @@
-"""Do conclusions drawn on a surrogate hold on the table it was fitted to? Two checks that the runs themselves make.
+"""Do conclusions drawn on a surrogate hold on the table it was fitted to, and on what is trained since?
+
+    folder = run_check(Check("nasbench201", "cifar10", ("random_search", ...)), table, surrogate, CATALOGUE, "out")
 
 Ranking: the same strategies, seeds and budget on both; do they end in the same order? Leaving a strategy out: a
 surrogate is fitted without the cells that one strategy visits on the table, and has to predict just those. A surrogate
-that has only seen random cells may rank them well on the whole and be wrong where a search goes.
+that has only seen random cells may rank them well on the whole and be wrong where a search goes. Drift: see
+surrogates.drift. The folder holds:
+
+    check.json    what was asked and what was found
+    drift.csv     group, cell, seed, predicted, spread, trained, seconds
+    table/        the comparison on the table, surrogate/ that on the surrogate, as nasbench.runs.compare writes them
 """
 
 from __future__ import annotations
 
+import csv
+import dataclasses
+import json
+import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from scipy.stats import kendalltau
 
-from nasbench.benchmarks import TabularBenchmark
 from nasbench.errors import NasbenchError
-from nasbench.runs import Budget, Run, run
+from nasbench.files import replacing
+from nasbench.runs import Results, Suite, compare
 from nasbench.tables import Table
 
-from .benchmark import make_benchmark
+from .benchmark import Sample, draw_sample, fit
+from .drift import WORDS, Afresh, Group, known_groups
+from .study import space_cells
 
 AGREE = 0.7
 """Kendall's tau of the strategies' order from which the ranking is said to carry over."""
 LOSS = 0.1
 """Fall of tau, from sampled to left-out cells, up to which the searched region is said to be predicted as well."""
+COVERED = 0.8
+"""Share of the newest trainings in the predicted 90 % interval from which predictions are said to hold."""
+FORMAT = 1
+PARTS = {"check.json", "drift.csv", "table", "surrogate", "report"}
+Progress = Callable[[int, int], None]
 
 
-@dataclass(frozen=True)
-class CarryOver:
-    """What was found.
+@dataclasses.dataclass(frozen=True)
+class Check:
+    """What is asked.
 
     Attributes:
-        regret: strategy -> mean final regret [2] on the table and on the surrogate, each from its own best cell.
-        curves: strategy -> mean regret [2, evaluations] after each evaluation.
-        true_regret: strategy -> mean regret on the table of the cell that it found on the surrogate.
-        tau: Kendall's tau between the two columns of `regret`.
-        left_out: strategy -> Kendall's tau [2] on the cells that it visited, of a surrogate fitted without them and of
-            the one fitted to a random sample.
-    """
-
-    regret: Mapping[str, tuple[float, float]]
-    curves: Mapping[str, np.ndarray]
-    true_regret: Mapping[str, float]
-    tau: float
-    left_out: Mapping[str, tuple[float, float]]
-
-    @property
-    def sentence(self) -> str:
-        """Whether conclusions carry over."""
-        losses = {name: given - without for name, (without, given) in self.left_out.items()}
-        worst = max(losses, key=lambda name: losses[name])
-        ranking = f"strategies rank alike on surrogate and table (tau = {self.tau:.2f})"
-        region = f"leaving out what {worst} visits costs {losses[worst]:.2f} of tau there"
-        if self.tau >= AGREE and losses[worst] <= LOSS:
-            return f"Conclusions carry over: {ranking}, and {region}."
-        if self.tau >= AGREE:
-            return f"Conclusions carry over with care: {ranking}, but {region}."
-        return f"Conclusions do not carry over: strategies rank differently (tau = {self.tau:.2f}), and {region}."
-
-
-def check_carry_over(
-    table: Table,
-    task: str,
-    strategies: Mapping[str, Callable[..., Any]],
-    predictor: str = "gp",
-    n: int = 500,
-    budget: str = "100evals",
-    seeds: int = 10,
-    seed: int = 0,
-    schedule: int | None = None,
-) -> CarryOver:
-    """Run every strategy on the table and on its surrogate, and fit surrogates without what each one visits.
-
-    Args:
-        strategies: name -> factory, at least three.
+        table, task: the table as it was named, and its task.
+        strategies: names, at least three.
         predictor, n, seed, schedule: of the surrogate, see make_benchmark.
         budget, seeds: of the runs.
+        afresh: classes of cells that are trained now; 0 for none.
     """
-    if len(strategies) < 3:
-        raise NasbenchError(f"a ranking is compared of at least 3 strategies, not of {len(strategies)}.")
-    amount = Budget.parse(budget)
-    surrogate = make_benchmark(table, task, predictor, n, seed, schedule)
-    benchmarks = [TabularBenchmark(table, task, schedule), TabularBenchmark(surrogate, task)]
-    runs = {
-        name: [[run(factory, one, amount, i, name) for i in range(seeds)] for one in benchmarks]
-        for name, factory in strategies.items()
-    }
-    regret, curves, true_regret = {}, {}, {}
-    for name, both in runs.items():
-        curves[name] = np.stack([_regrets(one, found) for one, found in zip(benchmarks, both, strict=True)])
-        regret[name] = (float(curves[name][0, -1]), float(curves[name][1, -1]))
-        found = [benchmarks[0].score(r.incumbents[-1].cell).val_acc for r in both[1] if r.incumbents]
-        true_regret[name] = float(benchmarks[0].best.val_acc - np.mean(found))
+
+    table: str
+    task: str
+    strategies: tuple[str, ...]
+    predictor: str = "gp"
+    n: int = 500
+    seed: int = 0
+    schedule: int | None = None
+    budget: str = "100evals"
+    seeds: int = 10
+    afresh: int = 0
+
+
+def run_check(
+    check: Check,
+    table: Table,
+    surrogate: Table,
+    strategies: Mapping[str, Callable[..., Any]],
+    out: str | Path,
+    jobs: int = 1,
+    progress: Progress | None = None,
+    data: Path | None = None,
+) -> Path:
+    """Make the runs that the folder does not hold yet, fit and train what the check needs, and return the folder.
+
+    Args:
+        surrogate: what `make_benchmark` made of the table with the check's predictor, n, seed and schedule.
+        strategies: what builds each strategy.
+        jobs: processes, at least 1.
+        progress: called with (runs done, runs in all).
+        data: folder of data sets for trainings afresh, beside the usual ones.
+
+    Raises:
+        NasbenchError: fewer than three strategies, a table that cannot be trained afresh, or a folder of other things.
+    """
+    folder = Path(out)
+    if len(check.strategies) < 3:
+        raise NasbenchError(f"a ranking is compared of at least 3 strategies, not of {len(check.strategies)}.")
+    if folder.is_dir() and (others := sorted({path.name for path in folder.iterdir()} - PARTS)):
+        raise NasbenchError(f"{folder} holds {others[0]!r}, which is not part of a check; choose another folder.")
+    sample = draw_sample(table, check.task, check.predictor, check.n, check.seed, check.schedule)
+    afresh = Afresh(table, check.task, data) if check.afresh else None
+    unseen = np.array([], np.int64) if afresh is None else afresh.classes(sample)
+    if not 0 <= check.afresh <= len(unseen):
+        raise NasbenchError(f"1 to {len(unseen)} classes that the fit never saw can be trained, not {check.afresh}.")
+    (folder / "check.json").unlink(missing_ok=True)
+    suite = Suite(
+        "table", (check.task,), check.strategies, check.seeds, check.budget, check.table, schedule=check.schedule or 0
+    )
+    runs = 2 * len(check.strategies) * check.seeds
+
+    def count(before: int) -> Progress | None:
+        return progress and (lambda done, _: progress(before + done, runs))
+
+    on_table = compare(suite, strategies, folder / "table", table, jobs, count(0))
+    same = suite.replace(name="surrogate", mode="surrogate", table=surrogate.name, schedule=0)
+    on_surrogate = compare(same, strategies, folder / "surrogate", surrogate, jobs, count(runs // 2))
+    fitted = fit(check.predictor, table.space, sample.cells, sample.labels)
+    groups = known_groups(table, check.task, sample, fitted, check.schedule)
+    facts: dict[str, Any] = {}
+    if afresh is not None:
+        group, took = afresh.train(unseen[: check.afresh], fitted, jobs)
+        groups.append(group)
+        facts["training"] = {
+            "took": took, "seed": afresh.seed, "failed": check.afresh - len(group.trained),
+            "then": afresh.then.trainer, "now": afresh.now.trainer,
+        }  # fmt: skip
+    found = _compared(on_table, on_surrogate, table, check)
+    left_out = {name: _left_out(check, table, sample, fitted, on_table, name) for name in check.strategies}
+    facts |= {
+        "format": FORMAT, **dataclasses.asdict(check), "checksum": table.checksum, "space": table.space.name,
+        "surrogate": surrogate.checksum, **found, "left_out": left_out, "drift": [one.scores() for one in groups],
+    }  # fmt: skip
+    facts["sentence"] = verdict(facts)
+    _write_drift(folder / "drift.csv", groups)
+    with replacing(folder / "check.json") as temporary:
+        temporary.write_text(json.dumps(_plain(facts), indent=1, sort_keys=True) + "\n")
+    return folder
+
+
+def _compared(on_table: Results, on_surrogate: Results, table: Table, check: Check) -> dict[str, Any]:
+    """Mean final regrets on both, and on the table of what was found on the surrogate; how alike the orders are."""
+    truth = table.curves(check.task, check.schedule).mean("val_acc")
+    best = np.nanmax(truth)
+    finals = {
+        name: [_finals(results, name) for results in (on_table, on_surrogate)] for name in check.strategies
+    }  # fmt: skip
+    regret = {name: [float(np.nanmean(one)) for one in both] for name, both in finals.items()}
+    true_regret = {}
+    for name in check.strategies:
+        ends = [_end(document) for document in on_surrogate.documents if document["strategy"] == name]
+        rows = [table.row_of_cell[cell] for cell in ends if cell is not None]
+        true_regret[name] = float(best - np.nanmean(truth[rows])) if rows else math.nan
     tau = float(kendalltau(*zip(*regret.values(), strict=True)).statistic)
-    left_out = {
-        name: _left_out(table, task, both[0], surrogate, predictor, n, seed, schedule) for name, both in runs.items()
-    }
-    return CarryOver(regret, curves, true_regret, tau, left_out)
+    return {"regret": regret, "true_regret": true_regret, "tau": tau}
 
 
-def _regrets(benchmark: TabularBenchmark, runs: list[Run]) -> np.ndarray:
-    """Mean regret of the incumbent after each evaluation, [most evaluations of any run]."""
-    longest = max(len(one.steps) for one in runs)
-    found = np.full((len(runs), longest), np.nan)
-    for i, one in enumerate(runs):
-        for incumbent in one.incumbents:
-            found[i, incumbent.step :] = incumbent.score.val_acc
-    regrets: np.ndarray = benchmark.best.val_acc - np.nanmean(found, axis=0)
-    return regrets
+def _finals(results: Results, name: str) -> np.ndarray:
+    runs = results.runs
+    return runs.loc[runs["strategy"] == name].sort_values("seed")["val_regret"].to_numpy(float)
+
+
+def _end(document: dict[str, Any]) -> int | None:
+    """The cell with which a run ends."""
+    steps = document["incumbents"]["step"]
+    return int(document["steps"]["cell"][steps[-1]]) if steps else None
 
 
 def _left_out(
-    table: Table, task: str, runs: list[Run], surrogate: Table, predictor: str, n: int, seed: int, schedule: int | None
+    check: Check, table: Table, sample: Sample, fitted: Any, on_table: Results, name: str
 ) -> tuple[float, float]:
+    """Kendall's tau on the cells that a strategy visited, of a surrogate fitted without them and of the real one."""
     space = table.space
     classes = space.classes("exact")
-    cells = np.unique([space.index(step.trial.cell) for one in runs for step in one.steps])
+    visited = [document["steps"]["cell"] for document in on_table.documents if document["strategy"] == name]
+    cells = np.unique(np.concatenate([np.array(one, np.int64) for one in visited]))
+    truth = table.curves(check.task, check.schedule).mean("val_acc")[table.row_of_cell[cells]]
+    cells, truth = cells[~np.isnan(truth)], truth[~np.isnan(truth)]
     hidden = np.isin(classes, np.unique(classes[cells]))
-    without = make_benchmark(table, task, predictor, n, seed, schedule, exclude=hidden)
-    truth = table.curves(task, schedule).mean("val_acc")[table.row_of_cell[cells]]
-    known = ~np.isnan(truth)
-    taus = [
-        float(kendalltau(one.curves(task).mean("val_acc")[one.row_of_cell[cells]][known], truth[known]).statistic)
-        for one in (without, surrogate)
-    ]
-    return taus[0], taus[1]
+    try:
+        rest = draw_sample(table, check.task, check.predictor, check.n, check.seed, check.schedule, hidden)
+    except NasbenchError:  # too few cells are left
+        return math.nan, math.nan
+    without = fit(check.predictor, space, rest.cells, rest.labels)
+    decisions = space_cells(space, cells)
+    first, second = (float(kendalltau(one.predict(decisions), truth).statistic) for one in (without, fitted))
+    return first, second
+
+
+def verdict(facts: Mapping[str, Any]) -> str:
+    """Whether conclusions carry over, in one sentence."""
+    losses = {name: given - without for name, (without, given) in facts["left_out"].items() if not math.isnan(without)}
+    tau = facts["tau"]
+    alike = "alike" if tau >= AGREE else "differently"
+    reasons = [f"strategies rank {alike} on surrogate and table (Kendall's tau {tau:.2f})"]
+    doubts = False
+    if losses:
+        worst = max(losses, key=lambda name: losses[name])
+        doubts = losses[worst] > LOSS
+        reasons.append(f"fitting without what {worst} visits costs {max(losses[worst], 0):.2f} of tau there")
+    if facts["drift"] and not math.isnan(facts["drift"][-1]["coverage_90"]):
+        newest = facts["drift"][-1]
+        doubts = doubts or newest["coverage_90"] < COVERED
+        reasons.append(
+            f"{WORDS[newest['name']]} are predicted {abs(newest['bias']):.2f} points too "
+            f"{'high' if newest['bias'] >= 0 else 'low'}, {newest['coverage_90']:.0%} of them in the 90 % interval"
+        )
+    how = "do not carry over" if not tau >= AGREE else "carry over with care" if doubts else "carry over"
+    return f"Conclusions {how}: {'; '.join(reasons)}."
+
+
+def _write_drift(path: Path, groups: list[Group]) -> None:
+    with replacing(path) as temporary, temporary.open("w", newline="") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(["group", "cell", "seed", "predicted", "spread", "trained", "seconds"])
+        for one in groups:
+            for row in zip(
+                one.cells, one.seeds, one.predicted, one.spread, one.trained, one.seconds, strict=True
+            ):  # fmt: skip
+                writer.writerow([one.name, *row[:2], *(f"{value:.6g}" for value in row[2:])])
+
+
+def _plain(value: Any) -> Any:
+    """JSON has no nan: null stands for it."""
+    if isinstance(value, Mapping):
+        return {key: _plain(one) for key, one in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_plain(one) for one in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value

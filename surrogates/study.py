@@ -25,12 +25,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from scipy.stats import rankdata
 
 from nasbench.errors import NasbenchError, first_line, unknown
 from nasbench.files import replacing
 from nasbench.spaces import Space, open_space
 from nasbench.spaces.cells import EDGES
-from nasbench.tables import Curves, Table
+from nasbench.tables import PROXIES, Curves, Table
 
 from . import CATALOGUE, build
 from .importance import operation_effects
@@ -38,6 +39,8 @@ from .scores import SCORES, ceiling, score
 
 TARGETS = ("accuracy", "train_seconds", "latency_seconds")
 """What can be predicted; the smaller the better for the last two."""
+COUNTS = ("parameters", "flops")
+"""Proxies that need no network, as tables call them."""
 FORMAT = 1
 COLUMNS = ("predictor", "table", "task", "n", "seed", "metric", "value")
 MEASURED = ("fit_seconds", "query_seconds")
@@ -82,6 +85,9 @@ class Data:
         schedule: epochs of a whole training.
         curves: validation accuracies and training losses [n, s, 2 e] of the first e epochs; None where the table lacks
             them.
+        proxies: [n, p] counts and zero-cost proxies as the table has them: ranks among all cells, from -1 to 1, the
+            lowest where a proxy is not defined; they take no training.
+        proxy_names: [p].
     """
 
     cells: np.ndarray
@@ -92,7 +98,9 @@ class Data:
     level: np.ndarray
     noise: np.ndarray
     schedule: int
-    curves: np.ndarray | None = None
+    curves: np.ndarray | None
+    proxies: np.ndarray
+    proxy_names: tuple[str, ...]
 
 
 def read_data(
@@ -120,10 +128,13 @@ def read_data(
     index = table.cells[known]
     cells = space_cells(table.space, index)
     curves = _curves(entry, curve_epochs)
+    proxy_names = tuple(name for name in (*COUNTS, *(f"proxy_{p}" for p in PROXIES)) if name in entry.arrays)
+    proxies = [_ranks(entry.mean(name)[known]) for name in proxy_names]
     return Data(
         cells, index, labels[known], truth[known], names[1], entry.mean(names[0])[known],
         noise[known], entry.schedule,
         None if curves is None else curves[known],
+        np.stack(proxies, axis=1) if proxies else np.empty((len(known), 0)), proxy_names,
     )  # fmt: skip
 
 
@@ -146,6 +157,12 @@ def _curves(entry: Curves, epochs: int | None) -> np.ndarray | None:
     if any(part.shape[2] < seen for part in parts):
         return None
     return np.concatenate([part[:, :, :seen] for part in parts], axis=2).astype(np.float64)
+
+
+def _ranks(scores: np.ndarray) -> np.ndarray:
+    """From -1 to 1, ties sharing their mean; nan as the lowest."""
+    ranks: np.ndarray = rankdata(np.nan_to_num(scores, nan=-np.inf))
+    return 2 * (ranks - 0.5) / len(ranks) - 1
 
 
 def _plane(entry: Curves, name: str) -> np.ndarray:
@@ -203,9 +220,9 @@ def _check(study: Study, data: Data, table: Table) -> None:
         build(name, table.space.name)
         if CATALOGUE[name].sees == "tasks":
             raise NasbenchError(f"the predictor {name!r} learns on other tasks first: add --meta to `nasbench fit`.")
-        if CATALOGUE[name].sees == "curves" and (data.curves is None or study.target != "accuracy"):
+        if "curves" in CATALOGUE[name].sees and (data.curves is None or study.target != "accuracy"):
             raise NasbenchError(
-                f"the predictor {name!r} extrapolates learning curves of accuracy, and "
+                f"the predictor {name!r} sees learning curves of accuracy, and "
                 + (f"the target is {study.target}." if data.curves is not None else
                    f"{study.task!r} in the table {table.name} has none with the training loss of every epoch.")
             )  # fmt: skip
@@ -227,6 +244,7 @@ def _manifest(study: Study, table: Table, data: Data) -> dict[str, Any]:
         "format": FORMAT, **dataclasses.asdict(study), "checksum": table.checksum, "space": table.space.name,
         "cells": len(data.truth), "truth": data.truth_name, "ceiling": None if np.isnan(tau) else tau,
         "families": {name: CATALOGUE[name].family for name in study.predictors},
+        "sees": {name: CATALOGUE[name].sees for name in study.predictors}, "proxies": list(data.proxy_names),
     }  # fmt: skip
 
 
@@ -289,11 +307,15 @@ def one_draw(
 
 
 def _inputs(name: str, data: Data, order: np.ndarray, chosen: np.ndarray) -> np.ndarray:
-    """What the predictor sees of the cells in this order: their decisions, or the curves of the chosen trainings."""
-    if CATALOGUE[name].sees == "cells":
-        return data.cells[order]
-    assert data.curves is not None
-    return data.curves[order, chosen]
+    """What the predictor sees of the cells in this order: decisions, curves of the chosen trainings, proxies."""
+    sees = CATALOGUE[name].sees
+    parts = [data.cells[order]] if "cells" in sees else []
+    if "curves" in sees:
+        assert data.curves is not None
+        parts.append(data.curves[order, chosen])
+    if "proxies" in sees:
+        parts.append(data.proxies[order])
+    return np.hstack(parts)
 
 
 def _collect(folder: Path, study: Study, wanted: list[tuple[str, int, int]]) -> None:

@@ -1,10 +1,12 @@
 """What the neural predictors share: networks trained side by side as one batch, and the scale of their targets.
 
 A predictor's k networks are stacked along the first axis of every weight, so that one batched matrix product
-serves all of them; they differ in their first weights and in the order of their batches, and their disagreement is
-the spread (Lakshminarayanan et al., "Deep ensembles", NeurIPS 2017, arXiv:1612.01474). Everything runs on one
-thread, training in float32 and prediction in float64, so that a result depends on the seed alone and not on the
-number of cores or on which other cells are predicted in the same call.
+serves all of them; they differ in their first weights, in the order of their batches and in the fifth of the cells that
+each is not trained on. The spread joins their disagreement (Lakshminarayanan et al., "Deep ensembles", NeurIPS 2017,
+arXiv:1612.01474), which alone is far too narrow, and their error on the cells that they did not see, as in
+cross-conformal prediction (Vovk, Annals of Mathematics and Artificial Intelligence 2015). Everything runs on one
+thread, training in float32 and prediction in float64, so that a result depends on the seed alone and not on the number
+of cores or on which other cells are predicted in the same call.
 """
 
 from __future__ import annotations
@@ -24,6 +26,7 @@ from ..targets import Targets
 Weights = dict[str, Tensor]
 Loss = Callable[[Weights, Tensor], Tensor]
 """From weights and the sample indices [k, b] of a batch to one loss a member, [k]."""
+FOLDS = 5
 CHUNK = 1024
 """Cells predicted at a time; bounds the memory that a prediction takes."""
 
@@ -52,26 +55,48 @@ def apply(weights: Tensor, x: Tensor) -> Tensor:
     return torch.baddbmm(weights[:, -1:], flat, weights[:, :-1]).reshape(*x.shape[:-1], -1)
 
 
+def held_out(members: int, samples: int) -> int:
+    """How many samples each member is not trained on, so that it can tell how wrong it is: a fifth, or one fold of as
+    many as there are members; none with one member or too few samples."""
+    return 0 if members < 2 else samples // max(members, FOLDS)
+
+
+def folds(members: int, samples: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+    """Indices [k, n - h] of the samples that each member sees, and [k, h] of its own that it does not."""
+    size, order = held_out(members, samples), torch.randperm(samples, generator=generator)
+    unseen = order[: members * size].view(members, size)
+    seen = [torch.cat([order[: i * size], order[(i + 1) * size :]]) for i in range(members)]
+    return torch.stack(seen), unseen
+
+
+def steps_an_epoch(samples: int, batch_size: int) -> int:
+    """Batches, about `batch_size` large, of the samples that a member sees."""
+    return max(1, round(samples / batch_size))
+
+
 def train(
     weights: Weights,
     loss: Loss,
-    samples: int,
+    seen: Tensor,
     epochs: int,
     batch_size: int,
     learning_rate: float,
     weight_decay: float,
     generator: torch.Generator,
 ) -> None:
-    """Minimise `loss` by AdamW under a cosine schedule, every member with its own order of the samples; in place."""
-    members = len(next(iter(weights.values())))
+    """Minimise `loss` by AdamW under a cosine schedule, every member with its own order of its samples; in place.
+
+    Args:
+        seen: indices [k, m] of the samples of each member.
+    """
     for tensor in weights.values():
         tensor.requires_grad_(True)
     optimizer = torch.optim.AdamW(weights.values(), lr=learning_rate, weight_decay=weight_decay, fused=True)
-    steps = max(1, round(samples / batch_size))
+    steps = steps_an_epoch(seen.shape[1], batch_size)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, max(1, epochs * steps))
     for _ in range(epochs):
-        order = torch.rand(members, samples, generator=generator).argsort(dim=1)
-        for batch in order.tensor_split(steps, dim=1):
+        order = torch.rand(seen.shape, generator=generator).argsort(dim=1)
+        for batch in seen.gather(1, order).tensor_split(steps, dim=1):
             optimizer.zero_grad()
             loss(weights, batch).sum().backward()
             optimizer.step()
@@ -81,15 +106,18 @@ def train(
 class Scaling:
     """Columns centred and brought to a range of 2, by what they are in the training data [n, d].
 
-    Dividing by the standard deviation instead would make the most of paths that hardly any cell has.
+    Dividing by the standard deviation instead would make the most of paths that hardly any cell has. What lies beyond
+    the training data counts as its end: networks go on in straight lines, and would take a cell without any operation,
+    which few samples have, for the best of all.
     """
 
     def __init__(self, features: np.ndarray) -> None:
-        self.centre, width = features.mean(axis=0), np.ptp(features, axis=0) / 2
+        self.low, self.high, self.centre = features.min(axis=0), features.max(axis=0), features.mean(axis=0)
+        width = (self.high - self.low) / 2
         self.width = np.where(width > 1e-12 * np.abs(self.centre), width, 1.0)
 
     def __call__(self, features: np.ndarray) -> np.ndarray:
-        return np.clip((features - self.centre) / self.width, -10, 10)
+        return (np.clip(features, self.low, self.high) - self.centre) / self.width
 
 
 class NeuralRegressor(RegressorMixin, BaseEstimator):
@@ -118,8 +146,8 @@ class NeuralRegressor(RegressorMixin, BaseEstimator):
         """Learned values [k, b] of inputs [k, b, ...]."""
         raise NotImplementedError
 
-    def _objective(self, inputs: list[Tensor], z: Tensor, generator: torch.Generator) -> Loss:
-        """The loss on training inputs [n, ...] whose learned values are z [n]."""
+    def _objective(self, inputs: list[Tensor], z: Tensor, generator: torch.Generator, epochs: int) -> Loss:
+        """The loss on training inputs [n, ...] whose learned values are z [n], for a training of so many epochs."""
 
         def squared_error(weights: Weights, batch: Tensor) -> Tensor:
             scores = self._scores(weights, *(tensor[batch] for tensor in inputs))
@@ -132,29 +160,57 @@ class NeuralRegressor(RegressorMixin, BaseEstimator):
         inputs, y = self._checked(X, y)
         self.targets_, learned = Targets.of(y, self.targets)
         self.weights_: dict[str, np.ndarray] = {}
+        self.error_ = 0.0
         if self.targets_.constant:
             return self
+        lengths = tuple(np.atleast_1d(self.epochs).tolist())
+        if not held_out(self.members, len(y)):
+            lengths = lengths[-1:]  # nothing to choose by
+        best = None
+        for epochs in lengths:
+            self._train(inputs, learned, epochs)
+            if best is None or self.error_ < best[0]:
+                best = self.error_, self.weights_, epochs
+        assert best is not None
+        self.error_, self.weights_, self.epochs_ = best
+        return self
+
+    def _train(self, inputs: tuple[np.ndarray, ...], learned: np.ndarray, epochs: int) -> None:
+        """Set `weights_` and `error_` by one training."""
         with one_thread():
             generator = torch.Generator().manual_seed(self.random_state)
             tensors = [torch.as_tensor(array, dtype=torch.float32) for array in inputs]
             z = torch.as_tensor(learned, dtype=torch.float32)
             weights = self._initial(inputs, generator)
-            loss = self._objective(tensors, z, generator)
-            settings = self.epochs, self.batch_size, self.learning_rate, self.weight_decay
-            train(weights, loss, len(z), *settings, generator)
+            seen, unseen = folds(self.members, len(z), generator)
+            loss = self._objective(tensors, z, generator, epochs)
+            train(weights, loss, seen, epochs, self.batch_size, self.learning_rate, self.weight_decay, generator)
         self.weights_ = {name: tensor.detach().numpy() for name, tensor in weights.items()}
-        return self
+        self._calibrate(inputs, learned, unseen.numpy())
+
+    def _calibrate(self, inputs: tuple[np.ndarray, ...], learned: np.ndarray, unseen: np.ndarray) -> None:
+        """Set `error_`, the root mean square error of a member on samples that it did not see; `unseen` is [k, h]."""
+        residuals = np.take_along_axis(self._member_scores(inputs), unseen, axis=1) - learned[unseen]
+        self.error_ = float(np.sqrt((residuals**2).mean())) if residuals.size else 0.0
 
     def predict(self, X: np.ndarray, return_std: bool = False) -> np.ndarray | tuple[np.ndarray, np.ndarray]:
-        """Accuracies [n], float64: the members' mean, and with `return_std` their standard deviation [n] as well.
+        """Accuracies [n], float64: the members' mean, and with `return_std` the spread [n] as well.
 
-        The mean is taken on the learned scale, the deviation on that of the accuracies.
+        Both are taken on the learned scale; the spread is half the width of one deviation either way on that of the
+        accuracies.
         """
         check_is_fitted(self, "targets_")
         inputs = self._inputs(X)
-        scores = np.zeros((1, len(inputs[0]))) if self.targets_.constant else self._member_scores(inputs)
-        mean = self.targets_.back(scores.mean(axis=0))
-        return (mean, self.targets_.back(scores).std(axis=0)) if return_std else mean
+        if self.targets_.constant:
+            mean = np.full(len(inputs[0]), self.targets_.values[0])
+            return (mean, np.zeros(len(mean))) if return_std else mean
+        scores = self._member_scores(inputs)
+        centre = scores.mean(axis=0)
+        mean = self.targets_.back(centre)
+        if not return_std:
+            return mean
+        reach = np.sqrt(scores.var(axis=0) + self.error_**2)
+        return mean, (self.targets_.back(centre + reach) - self.targets_.back(centre - reach)) / 2
 
     def _member_scores(self, inputs: tuple[np.ndarray, ...]) -> np.ndarray:
         """Learned values [k, n], the same for cells with the same inputs."""

@@ -23,9 +23,10 @@ class GraphRegressor(NeuralRegressor):
 
     Args:
         space: name of the cell space; rows of X are `space.to_choices` of its cells.
-        members: networks in the ensemble; their disagreement is the spread, 0 with one member.
+        members: networks in the ensemble; the spread is 0 with one member.
         layers, width: message-passing layers and units in each.
-        epochs, batch_size, learning_rate, weight_decay: of the training by AdamW; the rate falls along a cosine.
+        epochs: of the training; of several lengths, that whose networks err least on cells that they did not see.
+        batch_size, learning_rate, weight_decay: of AdamW; the rate falls along a cosine.
         targets: "rank" learns normal quantiles of the ranks, "standard" standardised accuracies.
         context: an encoding of the space, shown to the last layers beside what they know of the graph.
         random_state: seed of first weights and batches.
@@ -37,7 +38,7 @@ class GraphRegressor(NeuralRegressor):
         members: int = 5,
         layers: int = 2,
         width: int = 64,
-        epochs: int = 100,
+        epochs: int | tuple[int, ...] = (50, 100),
         batch_size: int = 32,
         learning_rate: float = 3e-3,
         weight_decay: float = 1.0,
@@ -95,7 +96,7 @@ class GCNRegressor(GraphRegressor):
         members: int = 5,
         layers: int = 3,
         width: int = 64,
-        epochs: int = 100,
+        epochs: int | tuple[int, ...] = (50, 100),
         batch_size: int = 32,
         learning_rate: float = 3e-3,
         weight_decay: float = 0.1,

@@ -26,9 +26,10 @@ class MLP(NeuralRegressor):
     """Perceptrons with rectified linear units on standardised features, trained by the squared error.
 
     Args:
-        members: networks in the ensemble; their disagreement is the spread, 0 with one member.
+        members: networks in the ensemble; the spread is 0 with one member.
         layers, width: hidden layers and units in each.
-        epochs, batch_size, learning_rate, weight_decay: of the training by AdamW; the rate falls along a cosine.
+        epochs: of the training, or several lengths to choose from, as for graph networks.
+        batch_size, learning_rate, weight_decay: of AdamW; the rate falls along a cosine.
         targets: "rank" learns normal quantiles of the ranks, "standard" standardised accuracies.
         random_state: seed of first weights and batches.
     """
@@ -38,7 +39,7 @@ class MLP(NeuralRegressor):
         members: int = 5,
         layers: int = 2,
         width: int = 128,
-        epochs: int = 100,
+        epochs: int | tuple[int, ...] = 100,
         batch_size: int = 32,
         learning_rate: float = 3e-3,
         weight_decay: float = 1.0,
@@ -95,7 +96,7 @@ class BananasEnsemble(MLP):
         members: int = 5,
         layers: int = 10,
         width: int = 20,
-        epochs: int = 150,
+        epochs: int | tuple[int, ...] = 150,
         batch_size: int = 32,
         learning_rate: float = 1e-2,
         weight_decay: float = 1.0,
@@ -113,9 +114,9 @@ class BananasEnsemble(MLP):
             raise NasbenchError(f"the loss of BananasEnsemble is 'mape' or 'mse', not {self.loss!r}.")
         return super().fit(X, y)
 
-    def _objective(self, inputs: list[Tensor], z: Tensor, generator: torch.Generator) -> Loss:
+    def _objective(self, inputs: list[Tensor], z: Tensor, generator: torch.Generator, epochs: int) -> Loss:
         if self.loss == "mse":
-            return super()._objective(inputs, z, generator)
+            return super()._objective(inputs, z, generator, epochs)
         reach = (z.max() - z.median()).item() or (z.max() - z.min()).item()
         weight = 1 / (z.max() + self.margin * reach - z)
         weight = weight / weight.mean()

@@ -7,16 +7,12 @@ neither each other nor themselves turned round, and ranking a whole space takes 
 
 from __future__ import annotations
 
-from typing import Self
-
 import numpy as np
 import torch
-from sklearn.isotonic import IsotonicRegression
 from torch import Tensor
 
 from nasbench.spaces import Space
 
-from ..targets import Targets
 from .ensemble import Loss, Weights
 from .graph_networks import GCNRegressor
 
@@ -24,10 +20,9 @@ from .graph_networks import GCNRegressor
 class PairwiseRanker(GCNRegressor):
     """A graph convolutional network that learns from every pair of cells in a batch which one is better.
 
-    Scores become accuracies by isotonic regression of the training accuracies on the training scores, linear in
-    between so that no two scores are tied; it is fitted to cells that the networks have seen and so to scores more
-    certain than those of new cells. The spread is the members' standard deviation after that. Parameters are those of
-    `GraphRegressor`; `targets` does not exist, since only the order of accuracies is learned.
+    Scores become normal quantiles of ranks by the line that fits cells best which a network has not seen, and these
+    become accuracies as those of the other predictors do. Parameters are those of `GraphRegressor`; `targets` does not
+    exist, since only the order of accuracies is learned.
     """
 
     targets = "rank"
@@ -38,7 +33,7 @@ class PairwiseRanker(GCNRegressor):
         members: int = 5,
         layers: int = 3,
         width: int = 64,
-        epochs: int = 100,
+        epochs: int | tuple[int, ...] = (50, 100),
         batch_size: int = 32,
         learning_rate: float = 3e-3,
         weight_decay: float = 0.1,
@@ -56,7 +51,7 @@ class PairwiseRanker(GCNRegressor):
         self.context = context
         self.random_state = random_state
 
-    def _objective(self, inputs: list[Tensor], z: Tensor, generator: torch.Generator) -> Loss:
+    def _objective(self, inputs: list[Tensor], z: Tensor, generator: torch.Generator, epochs: int) -> Loss:
         def surprise(weights: Weights, batch: Tensor) -> Tensor:
             scores = self._scores(weights, *(tensor[batch] for tensor in inputs))
             order = _differences(z[batch]).sign()
@@ -65,30 +60,23 @@ class PairwiseRanker(GCNRegressor):
 
         return surprise
 
-    def fit(self, X: np.ndarray, y: np.ndarray) -> Self:
-        super().fit(X, y)
-        if self.targets_.constant:
-            return self
-        inputs, y = self._checked(X, y)
+    def _calibrate(self, inputs: tuple[np.ndarray, ...], learned: np.ndarray, unseen: np.ndarray) -> None:
+        """Bring every member's scores to the scale of the ranks: centred, and as steep as those of cells that members
+        did not see, or of all where there is one member."""
         scores = self._member_scores(inputs)
         centre, scale = scores.mean(axis=1)[:, None], scores.std(axis=1)[:, None] + 1e-6
+        standard = (scores - centre) / scale
+        x, z = (np.take_along_axis(standard, unseen, axis=1), learned[unseen]) if unseen.size else (standard, learned)
+        slope = max(float((x * z).mean() / (x**2).mean()), 1e-3)
         output = self.weights_["output"]
         output[:, -1] -= centre
-        output /= scale[:, None]
-        self.targets_ = _calibrated(((scores - centre) / scale).mean(axis=0), y)
-        return self
+        output *= slope / scale[:, None]
+        super()._calibrate(inputs, learned, unseen)
 
 
 def _differences(values: Tensor) -> Tensor:
     """[k, b] to [k, b, b]: the first less the second."""
     return values[:, :, None] - values[:, None, :]
-
-
-def _calibrated(scores: np.ndarray, y: np.ndarray) -> Targets:
-    """Accuracies as a strictly increasing function of scores, through the steps of the isotonic regression."""
-    steps = IsotonicRegression().fit_transform(scores, y)
-    values, step = np.unique(steps, return_inverse=True)
-    return Targets(values, np.bincount(step, scores) / np.bincount(step))
 
 
 def pairwise(space: str | Space) -> PairwiseRanker:

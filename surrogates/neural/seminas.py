@@ -18,7 +18,7 @@ from nasbench.spaces import Space, open_space
 
 from ..encoder import check_cells
 from .cells import live_decisions
-from .ensemble import Loss, NeuralRegressor, Weights, apply, dense
+from .ensemble import Loss, NeuralRegressor, Weights, apply, dense, held_out, steps_an_epoch
 
 
 class SemiNAS(NeuralRegressor):
@@ -28,13 +28,14 @@ class SemiNAS(NeuralRegressor):
 
     Args:
         space: name of the cell space; rows of X are `space.to_choices` of its cells.
-        members: networks in the ensemble; their disagreement is the spread, 0 with one member.
+        members: networks in the ensemble; the spread is 0 with one member.
         unlabelled: cells drawn from the space to be rebuilt.
         reconstruction: weight of rebuilding beside the squared error of the accuracy.
         own_labels: weight of the squared error on the drawn cells, from half the training on, against what all
             members together then predict for them; 0 for none, which leaves the members less alike.
         width: units of the recurrent layer and of the accuracy's hidden layer.
-        epochs, batch_size, learning_rate, weight_decay: of the training by AdamW; the rate falls along a cosine.
+        epochs: of the training, or several lengths to choose from, as for graph networks.
+        batch_size, learning_rate, weight_decay: of AdamW; the rate falls along a cosine.
         targets: "rank" learns normal quantiles of the ranks, "standard" standardised accuracies.
         random_state: seed of first weights, batches and the cells drawn.
     """
@@ -47,7 +48,7 @@ class SemiNAS(NeuralRegressor):
         reconstruction: float = 0.1,
         own_labels: float = 0.5,
         width: int = 32,
-        epochs: int = 80,
+        epochs: int | tuple[int, ...] = 80,
         batch_size: int = 32,
         learning_rate: float = 3e-3,
         weight_decay: float = 1.0,
@@ -103,13 +104,13 @@ class SemiNAS(NeuralRegressor):
     def _scores(self, weights: Weights, *inputs: Tensor) -> Tensor:
         return self._read_out(weights, self._codes(weights, inputs[0]))
 
-    def _objective(self, inputs: list[Tensor], z: Tensor, generator: torch.Generator) -> Loss:
+    def _objective(self, inputs: list[Tensor], z: Tensor, generator: torch.Generator, epochs: int) -> Loss:
         if self.unlabelled < 1:
             raise NasbenchError(f"SemiNAS needs unlabelled cells, at least 1; unlabelled is {self.unlabelled}.")
         space, rng = open_space(self.space), np.random.default_rng(self.random_state)
         sample = np.array([space.to_choices(space.sample(rng)) for _ in range(self.unlabelled)])
         pool = torch.as_tensor(self._inputs(sample)[0])
-        half = self.epochs * max(1, round(len(z) / self.batch_size)) // 2
+        half = epochs * steps_an_epoch(len(z) - held_out(self.members, len(z)), self.batch_size) // 2
         step, guesses = 0, torch.zeros(len(pool))
 
         def joint_error(weights: Weights, batch: Tensor) -> Tensor:

@@ -6,14 +6,12 @@ import numpy as np
 import pytest
 from scipy.stats import kendalltau
 
-import strategies
 from nasbench.cli import main
 from nasbench.errors import NasbenchError
 from nasbench.tables import open_table
 from nasbench.tables.merge import merge
 from nasbench.tables.noise import noise
 from surrogates.benchmark import deviation, make_benchmark
-from surrogates.carry_over import check_carry_over
 
 pytestmark = pytest.mark.filterwarnings("ignore")
 
@@ -111,25 +109,7 @@ def test_bad_input_is_one_sentence(tmp_path, capsys, options, sentence):
     assert not out.exists()
 
 
-def test_carrying_over_is_checked_by_runs(shipped):
-    chosen = {name: strategies.CATALOGUE[name] for name in ("random_search", "local_search", "regularized_evolution")}
-    found = check_carry_over(shipped, "cifar10", chosen, "ridge", 200, "30evals", 3)
-    assert set(found.regret) == set(found.left_out) == set(chosen)
-    assert found.curves["local_search"].shape == (2, 30)
-    assert (np.diff(found.curves["local_search"]) <= 1e-9).all()
-    assert all(regret >= 0 for pair in found.regret.values() for regret in pair)
-    assert found.left_out["local_search"][0] < 0.9
-    assert found.sentence.startswith("Conclusions ")
-    with pytest.raises(NasbenchError, match="at least 3 strategies"):
-        check_carry_over(shipped, "cifar10", {"random_search": strategies.CATALOGUE["random_search"]})
-
-
 def test_what_is_excluded_is_not_sampled(shipped):
     everything = np.ones(len(shipped), dtype=bool)
     with pytest.raises(NasbenchError, match="0 cells are left to sample"):
         make_benchmark(shipped, "cifar10", "ridge", 50, exclude=everything)
-
-
-def test_a_check_needs_a_benchmark(capsys):
-    assert main(["fit", "--check"]) == 2
-    assert "add --as-benchmark" in capsys.readouterr().err

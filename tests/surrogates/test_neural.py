@@ -22,6 +22,7 @@ from nasbench.errors import NasbenchError
 from nasbench.spaces import open_space
 from surrogates.neural import MLP, BananasEnsemble, GCNRegressor, GINRegressor, PairwiseRanker, SemiNAS
 from surrogates.neural.cells import live_decisions, live_graphs
+from surrogates.neural.ensemble import Scaling, folds, held_out
 from surrogates.neural.graph_networks import gcn, gin
 from surrogates.neural.mlp import bananas, mlp
 from surrogates.neural.pairwise import pairwise
@@ -130,6 +131,46 @@ def test_constant_accuracies_and_two_cells(estimator):
     assert np.isfinite(spread).all()
     tied = clone(estimator).fit(CELLS[:3], [60.0, 60.0, 70.0]).predict(CELLS)
     assert np.isfinite(tied).all()
+
+
+@every
+def test_the_spread_knows_of_cells_that_were_not_seen(estimator):
+    """Labels of pure noise: whatever a network makes of them, new ones are as far away as noise is wide."""
+    rng = np.random.default_rng(0)
+    cells, noise = some_cells("nasbench201", 400), rng.normal(60, 5, 400)
+    model = clone(estimator).set_params(epochs=60, members=5).fit(cells[:200], noise[:200])
+    mean, spread = model.predict(cells[200:], return_std=True)
+    assert 0.8 < (np.abs(noise[200:] - mean) < 1.645 * spread).mean() < 0.99
+    assert clone(estimator).set_params(members=1).fit(CELLS, ACCURACIES).predict(CELLS, return_std=True)[1].max() == 0
+
+
+@pytest.mark.parametrize("estimator", [ON_FEATURES[0], *ON_CELLS], ids=named)
+def test_the_length_that_errs_less_on_unseen_cells_is_kept(estimator):
+    several = clone(estimator).set_params(epochs=(1, 60)).fit(CELLS, ACCURACIES)
+    apart = [clone(estimator).set_params(epochs=epochs).fit(CELLS, ACCURACIES) for epochs in (1, 60)]
+    assert several.error_ == min(one.error_ for one in apart)
+    best = min(apart, key=lambda one: one.error_)
+    assert several.epochs_ == best.epochs
+    assert several.predict(CELLS).tobytes() == best.predict(CELLS).tobytes()
+    alone = clone(estimator).set_params(epochs=(1, 7), members=1).fit(CELLS, ACCURACIES)
+    assert alone.epochs_ == 7  # where none is held out, the last
+
+
+def test_no_network_is_trained_on_what_it_is_tested_on():
+    import torch
+
+    seen, unseen = folds(5, 43, torch.Generator().manual_seed(0))
+    assert seen.shape == (5, 35)
+    assert unseen.shape == (5, 8)
+    for mine, others in zip(seen.tolist(), unseen.tolist(), strict=True):
+        assert sorted(mine + others) == list(range(43))
+    assert len(set(unseen.ravel().tolist())) == 40
+    assert [held_out(k, n) for k, n in ((1, 100), (2, 100), (5, 4), (5, 5), (20, 100))] == [0, 20, 0, 1, 5]
+
+
+def test_features_beyond_those_of_the_training_cells_count_as_their_end():
+    scaling = Scaling(np.array([[0.0, 5.0, 1.0], [2.0, 5.0, 2.0]]))
+    np.testing.assert_allclose(scaling(np.array([[9.0, 5.0, 1.5], [-9.0, 7.0, 2.0]])), [[1, 0, 0], [-1, 0, 1]])
 
 
 @every
