@@ -34,6 +34,7 @@ def fit_meta(options: argparse.Namespace, table: Table, sizes: list[int] | None)
     """Run the study, show its means and write its page."""
     import reports
     import surrogates
+    from reports import meta_bill, meta_findings, meta_study
     from surrogates.meta.study import MetaStudy, run_meta_study
 
     for option, default in (("target", "accuracy"), ("schedule", None), ("as_benchmark", None), ("curve_epochs", None)):
@@ -55,6 +56,8 @@ def fit_meta(options: argparse.Namespace, table: Table, sizes: list[int] | None)
     with Progress(f"meta {table.name}", "targets", lines=True) as progress:
         run_meta_study(study, table, folder, others, options.jobs, progress)
     _show(folder, study.predictors, study.train_sizes, len(targets), study.seeds)
+    read = meta_study.MetaStudy(folder)
+    print("\n".join([*meta_findings.headline(read), meta_bill.sentence(read)]))
     print(f"scores: {folder / 'scores.csv'}")
     print(f"report: {reports.write(folder)}")
 

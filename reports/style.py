@@ -34,6 +34,7 @@ FAMILIES: dict[str, tuple[str, str]] = {
     "hybrid": ("#2e00f6", ">"),
     "multi-fidelity": ("#87000c", "p"),
     "one-shot": ("#b3a650", "h"),
+    "meta-learned": ("#540c3c", "d"),
     "own": ("#e885bf", "*"),
 }
 """Family -> hue and marker; a family that is not here takes the first that no other family uses."""

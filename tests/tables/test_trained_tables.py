@@ -9,6 +9,7 @@ from scipy.stats import spearmanr
 from nasbench.benchmarks import TabularBenchmark
 from nasbench.tables import open_table
 from nasbench.tasks import load_task
+from nasbench.tasks.subsets import SUPERCLASSES
 from nasbench.training import task_protocol
 from nasbench.training.campaign import class_order
 
@@ -61,10 +62,19 @@ PARTIAL = {"cifar10": (1500, 60, 0.71), "cifar100": (600, 40, 0.55)}
 """Task of images16 -> rows, rows with a second seed, Spearman's correlation with published test accuracy."""
 
 
-@pytest.mark.parametrize("task", PARTIAL)
-def test_images16_has_the_first_classes_of_the_fixed_order(task):
-    table = open_table("images16")
-    curves, (rows, twice, _) = table.curves(task), PARTIAL[task]
+TRAINED = {
+    **{task: ("images16", rows, twice) for task, (rows, twice, _) in PARTIAL.items()},
+    **{f"cifar100_{name}": ("tasks16", 150, 30) for name in SUPERCLASSES},
+}
+"""Task -> its table, rows, rows with a second seed."""
+
+
+@pytest.mark.parametrize("task", TRAINED)
+def test_parts_of_the_space_are_the_first_classes_of_the_fixed_order(task):
+    name, rows, twice = TRAINED[task]
+    table = open_table(name)
+    curves = table.curves(task)
+    assert curves.attributes["protocol"] == task_protocol(task).__dict__
     assert curves.valid.sum(axis=0).tolist() == [rows, twice]
     order = class_order(table.space)
     assert set(table.cells[curves.valid[:, 0]].tolist()) == set(order[:rows].tolist())
