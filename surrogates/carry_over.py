@@ -127,7 +127,8 @@ def run_check(
     left_out = {name: _left_out(check, table, sample, fitted, on_table, name) for name in check.strategies}
     facts |= {
         "format": FORMAT, **dataclasses.asdict(check), "checksum": table.checksum, "space": table.space.name,
-        "surrogate": surrogate.checksum, **found, "left_out": left_out, "drift": [one.scores() for one in groups],
+        "surrogate": surrogate.checksum, "share": on_table.shares[check.task], **found, "left_out": left_out,
+        "drift": [one.scores() for one in groups],
     }  # fmt: skip
     facts["sentence"] = verdict(facts)
     _write_drift(folder / "drift.csv", groups)
@@ -147,8 +148,9 @@ def _compared(on_table: Results, on_surrogate: Results, table: Table, check: Che
     true_regret = {}
     for name in check.strategies:
         ends = [_end(document) for document in on_surrogate.documents if document["strategy"] == name]
-        rows = [table.row_of_cell[cell] for cell in ends if cell is not None]
-        true_regret[name] = float(best - np.nanmean(truth[rows])) if rows else math.nan
+        rows = table.row_of_cell[[cell for cell in ends if cell is not None]]
+        known = truth[rows[rows >= 0]]  # a surrogate of a part of the space has cells that the table does not
+        true_regret[name] = float(best - np.nanmean(known)) if np.isfinite(known).any() else math.nan
     tau = float(kendalltau(*zip(*regret.values(), strict=True)).statistic)
     return {"regret": regret, "true_regret": true_regret, "tau": tau}
 
@@ -172,6 +174,7 @@ def _left_out(
     classes = space.classes("exact")
     visited = [document["steps"]["cell"] for document in on_table.documents if document["strategy"] == name]
     cells = np.unique(np.concatenate([np.array(one, np.int64) for one in visited]))
+    cells = cells[table.row_of_cell[cells] >= 0]
     truth = table.curves(check.task, check.schedule).mean("val_acc")[table.row_of_cell[cells]]
     cells, truth = cells[~np.isnan(truth)], truth[~np.isnan(truth)]
     hidden = np.isin(classes, np.unique(classes[cells]))

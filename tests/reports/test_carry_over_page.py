@@ -7,9 +7,14 @@ import shutil
 import pytest
 
 import reports
+import strategies
 from nasbench.cli import main
 from nasbench.errors import NasbenchError
+from nasbench.tables import open_table
+from surrogates.benchmark import make_benchmark
+from surrogates.carry_over import Check, run_check
 
+QUICK = ("random", "local search", "evolution", "hybrid")
 pytestmark = pytest.mark.filterwarnings("ignore")
 
 
@@ -17,8 +22,8 @@ pytestmark = pytest.mark.filterwarnings("ignore")
 def folder(tmp_path_factory):
     top = tmp_path_factory.mktemp("check")
     options = ["--predictor", "ridge", "--train-sizes", "100", "--as-benchmark", str(top / "s.h5"), "--jobs", "1"]
-    names = "random_search,exhaustive,local_search,regularized_evolution"
-    assert main(["fit", *options, "--check", "--strategies", names, "--out", str(top / "out")]) == 0
+    names = [name for name in strategies.CATALOGUE if strategies.CATALOGUE[name].family in QUICK]
+    assert main(["fit", *options, "--check", "--strategies", ",".join(names), "--out", str(top / "out")]) == 0
     return top / "out"
 
 
@@ -28,11 +33,24 @@ def test_the_page_answers_the_question(folder):
     assert page.count('class="finding">Conclusions ') == 1
     assert "two resamplings of the table’s own runs agree with" in page
     drawn = {path.stem for path in (folder / "report" / "figures").glob("*.svg")}
-    assert drawn == {"regret", "ranks", "left_out", "drift"}
+    assert drawn == {"regret", "families", "ranks", "left_out", "drift"}
     assert "http-equiv" not in page
     rows = (folder / "report" / "tables" / "strategies.csv").read_text().splitlines()
-    assert len(rows) == 5
+    assert len(rows) == 12
     assert rows[0] == "strategy,table,surrogate,found_on_surrogate,tau_without,tau_with"
+
+
+def test_few_strategies_share_their_panels(tmp_path):
+    table = open_table("images16")  # a part of the space
+    surrogate = make_benchmark(table, "cifar10", "ridge", 50)
+    check = Check(
+        "images16", "cifar10", ("random_search", "local_search", "exhaustive"), "ridge", 50, budget="5evals", seeds=2
+    )
+    folder = run_check(check, table, surrogate, strategies.CATALOGUE, tmp_path / "out")
+    page = reports.write(folder).read_text()
+    assert not (folder / "report" / "figures" / "families.svg").exists()
+    assert "of the space, and strategies draw from that part there" in page
+    assert "Trained last: of these" in page
 
 
 def test_the_comparisons_within_have_pages_too(folder, tmp_path):
