@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import math
 
 import numpy as np
@@ -18,6 +19,7 @@ from nasbench.runs import Budget, Kind, Results, Suite, compare, run
 from nasbench.runs.sources import TrainingSource
 from nasbench.spaces import open_space
 from nasbench.tables import open_table
+from nasbench.tables.source_tasks import read_sources
 from nasbench.tasks import Source, load_task, register
 from nasbench.tasks.catalogue import _ENTRIES
 from nasbench.training import Protocol
@@ -230,7 +232,9 @@ def test_every_strategy_trains_afresh(name, digits):
 
 @pytest.fixture(scope="module")
 def digits():
-    return TrainingBenchmark(load_task("digits"), Protocol(epochs=1))
+    task, tables = load_task("digits"), (open_table("images16"),)
+    sources = functools.cache(lambda: read_sources(tables, "digits", descriptor=task.descriptor()))
+    return TrainingBenchmark(task, Protocol(epochs=1), sources=sources)
 
 
 def test_the_command_of_the_readme(tmp_path, capsys):
