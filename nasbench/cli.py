@@ -9,7 +9,7 @@ import signal
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from . import __version__
 from . import commands as training
@@ -18,9 +18,6 @@ from .errors import NasbenchError, unknown
 from .fit_command import fit_parser
 from .score_command import score_parser
 from .terminal import Parser, names, show
-
-if TYPE_CHECKING:
-    pass
 
 DESCRIPTION = """Compare architecture search strategies on real training results under one budget.
 

@@ -5,11 +5,14 @@ from __future__ import annotations
 import argparse
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from .errors import NasbenchError
-from .tables import Table, open_table
-from .tables.source_tasks import Sources, read_sources
 from .terminal import Progress, names, show
+
+if TYPE_CHECKING:
+    from .tables import Table
+    from .tables.source_tasks import Sources
 
 SCRATCH = ("ridge", "random_forest", "xgboost", "gp")
 """Predictors that learn from the target alone, to compare with."""
@@ -36,6 +39,9 @@ def fit_meta(options: argparse.Namespace, table: Table, sizes: list[int] | None)
     import surrogates
     from reports import meta_bill, meta_findings, meta_study
     from surrogates.meta.study import MetaStudy, run_meta_study
+
+    from .tables import open_table
+    from .tables.source_tasks import read_sources
 
     for option, default in (("target", "accuracy"), ("schedule", None), ("as_benchmark", None), ("curve_epochs", None)):
         if getattr(options, option) != default:

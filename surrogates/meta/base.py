@@ -8,6 +8,7 @@ from labels is thus their order, whatever accuracies are like on the target; `Le
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Self
 
@@ -161,6 +162,11 @@ class MetaPredictor(RegressorMixin, BaseEstimator):
         if not len(X):
             return np.empty(0, np.int64)
         return positions(space, check_cells(X, space))
+
+    def _remembered(self, sources: Sources, learn: Callable[[Sources], Any]) -> Any:
+        """What was learned from these sources with these settings; learned now if it was not."""
+        settings = tuple(sorted((k, v) for k, v in self.get_params(deep=False).items() if k != "space"))
+        return sources.remember((type(self).__name__, settings), lambda: learn(sources))
 
     def _meta_fit(self, sources: Sources) -> None:
         """Learn from sources."""

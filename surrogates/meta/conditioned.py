@@ -7,6 +7,8 @@ layer anew, by Bayesian linear regression around what the sources taught it (Per
 
 from __future__ import annotations
 
+from functools import partial
+
 import numpy as np
 import torch
 from torch import Tensor
@@ -77,8 +79,7 @@ class TaskConditioned(MetaPredictor):
 
     def _meta_fit(self, sources: Sources) -> None:
         known, target = descriptors(sources, self.components)
-        settings = tuple(sorted((k, v) for k, v in self.get_params(deep=False).items() if k != "space"))
-        weights, self.error_ = sources.remember(("conditioned", settings), lambda: self._learn(sources, known))
+        weights, self.error_ = self._remembered(sources, partial(self._learn, known=known))
         self.hidden_, self.head_ = self._last_layer(weights, target)
 
     def _learn(self, sources: Sources, known: np.ndarray) -> tuple[Weights, float]:

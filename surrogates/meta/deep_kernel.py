@@ -47,10 +47,7 @@ class DeepKernel(MetaPredictor):
         self.rate, self.random_state = rate, random_state
 
     def _meta_fit(self, sources: Sources) -> None:
-        settings = tuple(sorted((k, v) for k, v in self.get_params(deep=False).items() if k != "space"))
-        self.mean_, self.points_, self.scale_, self.noise_ = sources.remember(
-            ("deep kernel", settings), lambda: self._learn(sources)
-        )
+        self.mean_, self.points_, self.scale_, self.noise_ = self._remembered(sources, self._learn)
 
     def _learn(self, sources: Sources) -> tuple[np.ndarray, np.ndarray, float, float]:
         """Mean [m] and point [m, p] of every cell of the space, the kernel's variance and the noise's."""

@@ -81,8 +81,7 @@ class GradientMetaLearner(MetaPredictor):
         if self.kind not in KINDS:
             raise unknown("kind of meta-learner", self.kind, KINDS)
         self.features_ = cell_features(open_space(self.space).whole)
-        settings = tuple(sorted((k, v) for k, v in self.get_params(deep=False).items() if k != "space"))
-        self.members_, self.error_ = sources.remember(("gradient", settings), lambda: self._learn(sources))
+        self.members_, self.error_ = self._remembered(sources, self._learn)
 
     def _learn(self, sources: Sources) -> tuple[list[tuple[Weights, Weights]], float]:
         scores = scores_of(sources)
