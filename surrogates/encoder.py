@@ -36,6 +36,12 @@ def encode(space: Space, cells: np.ndarray, names: Sequence[str] = LIVE) -> np.n
     return np.hstack([space.encode(np.asarray(cells, np.int64), name) for name in known]).astype(np.float64)
 
 
+def varying(features: np.ndarray) -> np.ndarray:
+    """Places of the columns of features [n, f] that are not constant; the first one where all are."""
+    kept = np.flatnonzero(np.ptp(features, axis=0) > 0)
+    return kept if len(kept) else np.array([0])
+
+
 class CellEncoder(TransformerMixin, BaseEstimator):
     """Decisions [n, d] -> features [n, f], float64: the space's encodings side by side.
 
@@ -53,9 +59,7 @@ class CellEncoder(TransformerMixin, BaseEstimator):
     def fit(self, X: Any, y: Any = None) -> CellEncoder:
         features = self._encode(X)
         self.n_features_in_ = len(open_space(self.space).choices)
-        self.kept_ = np.flatnonzero(np.ptp(features, axis=0) > 0)
-        if not len(self.kept_):
-            self.kept_ = np.array([0])
+        self.kept_ = varying(features)
         return self
 
     def transform(self, X: Any) -> np.ndarray:

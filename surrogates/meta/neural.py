@@ -11,7 +11,6 @@ import itertools
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
-import numpy as np
 import torch
 from torch import Tensor
 from torch.nn.functional import softplus
@@ -19,7 +18,7 @@ from torch.nn.functional import softplus
 from nasbench.spaces import Space
 from nasbench.tables.source_tasks import Sources
 
-from ..encoder import encode
+from ..encoder import encode, varying
 from ..neural.ensemble import Scaling
 from .standings import normal_scores
 
@@ -38,8 +37,7 @@ class Episode(NamedTuple):
 def cell_features(space: Space) -> Tensor:
     """[len(space), f] the encodings `path_counts` and `summary`, or `one_hot` where the space has none of them."""
     features = encode(space, space.cells)
-    kept = np.ptp(features, axis=0) > 0
-    features = features[:, kept] if kept.any() else features[:, :1]
+    features = features[:, varying(features)]
     return torch.as_tensor(Scaling(features)(features), dtype=torch.float32)
 
 

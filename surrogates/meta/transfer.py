@@ -17,7 +17,7 @@ from scipy.linalg import cho_factor, cho_solve, solve_triangular
 from nasbench.spaces import Space, open_space
 from nasbench.tables.source_tasks import Sources
 
-from ..encoder import encode
+from ..encoder import encode, varying
 from .base import MetaPredictor
 from .standings import normal_scores, standings
 
@@ -76,8 +76,7 @@ class TransferProcess(RankTransfer):
         super()._meta_fit(sources)
         space = open_space(self.space).whole
         features = encode(space, space.cells, ("summary",))
-        kept = np.ptp(features, axis=0) > 0
-        features = features[:, kept] if kept.any() else features[:, :1]
+        features = features[:, varying(features)]
         self.features_ = (features - features.mean(axis=0)) / (
             (features.std(axis=0) + 1e-12) * features.shape[1] ** 0.5
         )
