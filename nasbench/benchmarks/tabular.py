@@ -19,6 +19,7 @@ from ..tables.source_tasks import Sources
 from .base import Images
 
 if TYPE_CHECKING:
+    from ..tasks import Task
     from ..training import Arrays, Protocol
 
 MISSING = Outcome(math.nan, Cost(0.0, 0.0, 0.0, 0.0), Status.MISSING)
@@ -102,14 +103,22 @@ class TabularBenchmark:
 
     @cache  # noqa: B019 - benchmarks are few and live as long as their process
     def _images(self) -> Images:
-        from ..tasks import load_task
         from ..training import Arrays, Protocol
+
+        return without_test(Arrays.of(self.load_task()), Protocol(**self.descriptor["protocol"]))
+
+    def load_task(self) -> Task:
+        """The data set that the table's trainings saw, for a benchmark that has `images`.
+
+        NasbenchError if it is not at hand or has other images than the table's attribute `sha256` says.
+        """
+        from ..tasks import load_task
 
         facts = self.descriptor
         task = load_task(self.task, None, facts["n_train"], facts["n_val"], facts["n_test"])
         if task.digest != facts["sha256"]:
             raise NasbenchError(f"the images of {self.task!r} here are not those that {self.table.name} was made from.")
-        return without_test(Arrays.of(task), Protocol(**facts["protocol"]))
+        return task
 
     @cached_property
     def probing(self) -> TableProxies | None:

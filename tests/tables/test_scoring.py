@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 import numpy as np
 import pytest
 
@@ -62,10 +64,43 @@ def test_goes_on_where_it_was_stopped(few, tmp_path, monkeypatch, capsys):
     assert np.isfinite(open_table(out).curves("digits").arrays["proxy_l2_norm"]).all()
 
 
+def test_every_task_is_scored_and_described(few, tmp_path):
+    """Tables of before this release lack what a task is like."""
+    old = open_table(few).curves("digits")
+    facts = {name: value for name, value in old.attributes.items() if name != "embedding"}
+    tasks = [Curves("digits", old.epochs, old.arrays, old.seeds, facts), Curves("mine", (1,), {"val_acc": np.ones(5)})]
+    mixed = Table.from_arrays("nasbench201", tasks, "classes", open_table(few).cells).save(tmp_path / "mixed.h5")
+    out = tmp_path / "out.h5"
+    command = ["table", "score", str(mixed), str(out), "--proxies", "l2_norm", "--jobs", "1"]
+    assert main(command) == 2  # nobody knows the images of `mine`
+    assert not list(tmp_path.glob("*.part.npz"))
+    assert main([*command, "--task", "digits"]) == 0
+    curves = open_table(out).curves("digits")
+    assert np.isfinite(curves.arrays["proxy_l2_norm"]).all()
+    assert len(curves.attributes["embedding"]) == 144
+    assert curves.attributes["trainer"] == old.attributes["trainer"]
+    assert "proxy_l2_norm" not in open_table(out).curves("mine").arrays
+
+
+@pytest.mark.skipif("NASBENCH_DATA" not in os.environ, reason="needs the images of CIFAR")
+def test_tasks_of_a_table_are_scored_on_their_own_images(tmp_path):
+    whole = open_table("images16")
+    rows = np.flatnonzero(whole.curves("cifar100").valid.any(axis=1))[:3]
+    tasks = [
+        Curves(name, entry.epochs, {n: a[rows] for n, a in entry.arrays.items()}, entry.seeds, entry.attributes)
+        for name, entry in ((name, whole.curves(name)) for name in ("cifar10", "cifar100"))
+    ]
+    few = Table.from_arrays("nasbench201", tasks, "classes", whole.cells[rows]).save(tmp_path / "two.h5")
+    assert main(["table", "score", str(few), str(tmp_path / "o.h5"), "--proxies", "snip", "--jobs", "1"]) == 0
+    one, other = (open_table(tmp_path / "o.h5").curves(name).arrays["proxy_snip"] for name in ("cifar10", "cifar100"))
+    assert np.isfinite(one).all()
+    assert (one != other).all()
+
+
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["nasbench201", "x.h5"], "has several tasks"),
+        (["nasbench201", "x.h5"], "does not say which images 'cifar10' has"),
         (["nasbench201", "x.h5", "--task", "cifar10"], "does not say which images"),
         (["digits", "x.h5", "--proxies", "synflo"], "synflow"),
         (["digits", "x.txt"], "x.txt cannot be written"),
