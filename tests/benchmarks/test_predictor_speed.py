@@ -63,3 +63,36 @@ def test_proxies_one_cell_of_digits(benchmark, name):
         score_cells, (cells, Arrays.of(task), task_protocol("digits"), [name]), rounds=3, warmup_rounds=1
     )
     assert len(scores[name]) == 4
+
+
+@pytest.mark.parametrize("how", ["one by one", "population"])
+def test_gradients_of_64_untrained_cells(benchmark, how):
+    """What `grad_norm`, `snip`, `plain` and `fisher` look at, by the probes and by the stacked population, one thread.
+
+    On a CPU the population is no faster, so that proxies go one by one, over processes.
+    """
+    torch = pytest.importorskip("torch")
+    from nasbench.networks import build_graph, initial_parameters, prune
+    from nasbench.training.population_cuda.plan import Plan
+    from nasbench.training.population_cuda.stacked import StackedEngine
+    from nasbench.training.protocol import generators
+
+    arrays, protocol = Arrays.of(load_task("digits")), task_protocol("digits")
+    skeleton = protocol.skeleton(arrays.classes, arrays.image_shape)
+    space = open_table("digits").space
+    cells = [space.cell(int(index)) for index in np.random.default_rng(0).choice(len(space), 64, replace=False)]
+
+    def population():
+        vectors = [initial_parameters(build_graph(prune(cell), skeleton), generators(cell, 0)[0]) for cell in cells]
+        images, labels = torch.from_numpy(arrays.x_train[:64]), torch.from_numpy(arrays.y_train[:64]).long()
+        engine = StackedEngine(Plan.of(cells, skeleton), vectors, protocol)
+        return engine.gradients(images.expand(64, *images.shape), labels.expand(64, 64))[2]
+
+    def one_by_one():
+        return score_cells(cells, arrays, protocol, ["grad_norm"])[0]["grad_norm"]
+
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    found = benchmark.pedantic(population if how == "population" else one_by_one, rounds=3, warmup_rounds=1)
+    torch.set_num_threads(threads)
+    assert len(found) > 0
