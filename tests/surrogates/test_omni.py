@@ -13,7 +13,7 @@ from sklearn.base import clone
 import surrogates
 from nasbench.cli import main
 from nasbench.errors import NasbenchError
-from nasbench.tables import Curves, Table, open_table
+from nasbench.tables import PROXIES, Curves, Table, open_table
 from surrogates.study import Study, draw, read_data, run_study
 
 pytestmark = pytest.mark.filterwarnings("ignore")
@@ -66,7 +66,7 @@ def test_it_ranks_better_than_each_kind_alone(tmp_path):
     assert tau["omni"] > tau["sotl_e"] > tau["xgboost"]
     facts = json.loads((folder / "study.json").read_text())
     assert facts["sees"]["omni"] == "cells, curves and proxies"
-    assert facts["proxies"] == ["parameters", "flops"]
+    assert facts["proxies"] == ["parameters", "flops", *(f"proxy_{name}" for name in PROXIES)]
 
 
 def test_stored_proxies_are_seen_and_undefined_ones_are_the_lowest():
