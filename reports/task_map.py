@@ -31,7 +31,7 @@ def draw_agreement(table: Table, path: Path) -> Path:
         raise NasbenchError(f"{table.name} has one task; there is nothing to compare it with.")
     inches = max(4.0, 1.6 + 0.27 * count)
     with styled():
-        figure = Figure(figsize=(inches + 1.2, inches))
+        figure = Figure(figsize=(inches + 1.2, inches), layout="compressed")
         ax = figure.subplots()
         low = min(0.0, float(np.nanmin(found.correlations)))
         image = ax.imshow(found.correlations, cmap="viridis", vmin=low, vmax=1)
@@ -44,8 +44,7 @@ def draw_agreement(table: Table, path: Path) -> Path:
             ax.text(j, i, text, ha="center", va="center", fontsize=5.5, color="white" if dark else INK)
         figure.colorbar(image, ax=ax, fraction=0.04, pad=0.02)
         title = "Spearman's correlation of validation accuracies\non the diagonal: two seeds of one task"
-        figure.suptitle(title, x=0.02, y=0.99, ha="left", va="top", fontsize=8, color=INK)
-        figure.tight_layout(rect=(0, 0, 1, 0.94))
+        ax.set_title(title, loc="left", fontsize=8, color=INK)
         with replacing(path) as temporary:
             temporary.write_bytes(to_png(figure) if path.suffix == ".png" else to_svg(figure).encode())
     return path
