@@ -195,6 +195,8 @@ def _query(options: argparse.Namespace) -> None:
 def _text(value: Any) -> str:
     if isinstance(value, tuple):
         return " ".join(map(str, value))
+    if value != value:
+        return "-"
     return f"{value:.6g}" if isinstance(value, float) else str(value)
 
 
@@ -205,13 +207,15 @@ def _table_info(options: argparse.Namespace) -> None:
     from .tables.noise import noise
 
     table = open_table(options.table)
-    print(f"{table.name}: {len(table)} {table.rows} of the space {table.space.name}, checksum {table.checksum}")
+    answered = f"{(table.row_of_cell >= 0).sum():,} of the {len(table.space):,} cells of the space {table.space.name}"
+    rows = f"{len(table):,} classes of equal cells, which answer for " if table.rows == "classes" else ""
+    print(f"{table.name}: {rows}{answered}; checksum {table.checksum}")
     lines, arrays = [], dict[str, None]()
     for task in table.tasks:
         for schedule in table.schedules(task):
             curves = table.curves(task, schedule)
             found = noise(curves)
-            share = f"{(curves.valid.any(axis=1)).mean():.1%}"
+            share = f"{np.append(curves.valid.any(axis=1), False)[table.row_of_cell].mean():.1%}"  # row -1 is the False
             tau = "-" if found is None else f"{found.kendall:.3f} / {found.kendall_top:.3f}"
             resolution = "-" if found is None else f"{found.resolution:.2f}"
             epochs = f"{len(curves.epochs)} of {schedule}" if len(curves.epochs) > 1 else str(schedule)
@@ -223,12 +227,12 @@ def _table_info(options: argparse.Namespace) -> None:
             best = int(table.cells[np.nanargmax(mean)]) if len(known) else "-"
             lines.append([task, epochs, len(curves.seeds), share, levels, best, tau, resolution])
             arrays[", ".join(curves.arrays)] = None
-    columns = ["task", "epochs", "seeds", "rows trained", "val_acc: min / 10 % / 50 % / 90 % / 99 % / max", "best cell"]
-    columns += ["tau of seeds: all / best 10 %", "resolution (%)"]
+    columns = ["task", "epochs", "seeds", "cells with results", "val_acc: min / 10 % / 50 % / 90 % / 99 % / max"]
+    columns += ["best cell", "tau of seeds: all / best 10 %", "resolution (%)"]
     show("", columns, lines)
     print(f"arrays: {'; '.join(arrays)}")
     for name, value in table.attributes.items():
-        print(f"{name}: {value}")
+        print(f"{name}: {'; '.join(map(str, value)) if isinstance(value, list) else value}")
 
 
 def _table_verify(options: argparse.Namespace) -> None:

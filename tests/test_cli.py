@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import resource
 import subprocess
 import sys
@@ -54,6 +55,17 @@ def test_lists(capsys, what):
     assert {"suites": "quick", "strategies": "reinforce", "tables": "nasbench201", "spaces": "15625"}[what] in (
         capsys.readouterr().out
     )
+
+
+def test_a_part_of_the_space_is_called_one(capsys):
+    assert main(["table", "info", "tasks16"]) == 0
+    said = capsys.readouterr().out
+    assert "300 classes of equal cells, which answer for 635 of the 15,625 cells" in said
+    assert re.search(r"cifar100_fish +10 of 10 +2 +4\.1%", said)
+    assert main(["query", "images16", "6111"]) == 0
+    lines = {line.split()[0]: line.split()[1:] for line in capsys.readouterr().out.splitlines()[2:]}
+    assert lines["fashion_mnist"][2] == "86.275"
+    assert set(lines["cifar100"][1:]) == {"-"}
 
 
 def test_query_and_table_commands(capsys, tmp_path):
