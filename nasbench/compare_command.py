@@ -24,7 +24,7 @@ def compare_parser(parser: argparse.ArgumentParser) -> None:
     add("--mode", help="table (look results up), surrogate (look predictions up) or train (train afresh)")
     add(
         "--tasks", "--task", type=names,
-        help="tasks instead of the suite's, separated by commas (default for a table without these: all that it has)",
+        help="tasks instead of the suite's, separated by commas (default for a table that lacks one: all that it has)",
     )  # fmt: skip
     add("--strategies", type=names, help="strategies instead of the suite's, own ones as file.py:Class; or all")
     add("--seeds", type=int, help="runs per strategy and task")
@@ -106,13 +106,13 @@ def _compare(options: argparse.Namespace) -> None:
 
 
 def _tasks_elsewhere(suite: Suite, options: argparse.Namespace) -> list[str] | None:
-    """The tasks of a table that was given in place of the suite's and has none of the suite's tasks."""
+    """The tasks of a table that was given in place of the suite's and lacks one of the suite's tasks."""
     from .tables import open_table
 
     if options.table is None or "train" in (suite.mode, options.mode):
         return None
     tasks = open_table(options.table).tasks
-    return None if set(tasks) & set(suite.tasks) else list(tasks)
+    return None if set(suite.tasks) <= set(tasks) else list(tasks)
 
 
 def _summarise(results: Results) -> None:

@@ -7,9 +7,11 @@ import resource
 import subprocess
 import sys
 
+import pandas as pd
 import pytest
 
 from nasbench.cli import main
+from nasbench.tables import open_table
 
 CELL = "|nor_conv_3x3~0|+|nor_conv_3x3~0|nor_conv_3x3~1|+|skip_connect~0|nor_conv_3x3~1|nor_conv_1x1~2|"
 QUICK = ["compare", "quick", "--seeds", "2", "--budget", "10evals", "--jobs", "1"]
@@ -66,6 +68,13 @@ def test_a_part_of_the_space_is_called_one(capsys):
     lines = {line.split()[0]: line.split()[1:] for line in capsys.readouterr().out.splitlines()[2:]}
     assert lines["fashion_mnist"][2] == "86.275"
     assert set(lines["cifar100"][1:]) == {"-"}
+
+
+def test_a_table_that_lacks_one_of_the_tasks_is_searched_on_its_own(capsys, tmp_path):
+    out = tmp_path / "out"
+    command = ["compare", "--table", "images16", "--strategies", "random_search", "--budget", "2evals", "--seeds", "1"]
+    assert main([*command, "--no-report", "--out", str(out)]) == 0
+    assert set(pd.read_csv(out / "runs.csv").task) == set(open_table("images16").tasks)
 
 
 def test_query_and_table_commands(capsys, tmp_path):
