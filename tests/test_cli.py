@@ -122,7 +122,10 @@ def test_a_table_is_drawn(capsys, tmp_path):
         (["compare", "--strategies", "task_to_cell"], "has no descriptor"),
         (["fit", "--predictor", "maml"], "add --meta"),
         (["fit", "--meta", "--table", "digits"], "'digits' has no source tasks"),
-        (["fit", "--meta", "--table", "images16", "--predictor", "maml"], "at least 2 source tasks, not 1"),
+        (
+            ["fit", "--meta", "--table", "nasbench_graph", "--task", "cora", "--sources", "cs", "--predictor", "maml"],
+            "at least 2 source tasks, not 1",
+        ),
         (["fit", "--meta", "--table", "images16", "--predictor", "sotl_e"], "sees curves"),
         (["fit", "--meta", "--table", "images16", "--train-sizes", "1600"], "1600 labels are not possible"),
         (["fit", "--meta", "--target", "latency_seconds"], "--target does not go with --meta"),

@@ -15,11 +15,12 @@ from surrogates.proxies import score_cells
 
 @pytest.fixture(scope="module")
 def few(tmp_path_factory):
-    """Five rows of digits as a table of its own."""
+    """Five rows of digits as a table of its own, without their scores."""
     whole = open_table("digits")
     entry, rows = whole.curves("digits"), [3, 50, 700, 2000, 5000]
-    arrays = {name: entry.arrays[name][rows] for name in entry.arrays}
-    curves = Curves("digits", entry.epochs, arrays, entry.seeds, entry.attributes)
+    arrays = {name: array[rows] for name, array in entry.arrays.items() if not name.startswith("proxy_")}
+    facts = {name: value for name, value in entry.attributes.items() if name != "proxies"}
+    curves = Curves("digits", entry.epochs, arrays, entry.seeds, facts)
     table = Table.from_arrays("nasbench201", [curves], "classes", whole.cells[rows], whole.attributes)
     return table.save(tmp_path_factory.mktemp("few") / "few.h5")
 
