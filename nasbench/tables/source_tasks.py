@@ -91,7 +91,11 @@ class Sources(Sequence[SourceTask]):
 
 @functools.lru_cache(maxsize=256)
 def read_source(table: Table, task: str, schedule: int | None = None) -> SourceTask:
-    """The trainings of full length on one task of a table."""
+    """The trainings of full length on one task of a table.
+
+    A value that was published as the mean of several trainings (the task's attribute `trainings_per_value`) has their
+    weight, at the price of one: that is what an evaluation of the target costs which shows such a value.
+    """
     entry = table.curves(task, schedule)
     accuracies = entry.mean("val_acc")
     known = np.flatnonzero(~np.isnan(accuracies))
@@ -105,10 +109,9 @@ def read_source(table: Table, task: str, schedule: int | None = None) -> SourceT
         images = entry.attributes["train_size"] * entry.schedule
         flops = 3 * images * float((entry.mean("flops")[known] * trainings).sum())
     cost = Cost(seconds, count * entry.schedule, flops, count)
+    weight = trainings * int(entry.attributes.get("trainings_per_value", 1))
     descriptor = descriptor_vector(entry.attributes)
-    return SourceTask(
-        task, np.asarray(table.cells[known], np.int64), accuracies[known], trainings, cost, descriptor
-    )  # fmt: skip
+    return SourceTask(task, np.asarray(table.cells[known], np.int64), accuracies[known], weight, cost, descriptor)
 
 
 def read_sources(

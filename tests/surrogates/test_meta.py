@@ -12,7 +12,7 @@ from sklearn.base import clone
 
 import surrogates
 from nasbench.errors import NasbenchError
-from nasbench.tables import Table
+from nasbench.tables import Table, open_table
 from nasbench.tables.source_tasks import Sources, read_source, read_sources
 from nasbench.tasks.subsets import SUPERCLASSES, data_set, share_images
 from surrogates.meta.base import Level, matched
@@ -125,6 +125,12 @@ def test_stacking_and_the_process_turn_to_the_source_that_is_like_the_target(toy
         without = kendalltau(predictor.predict(toys.space.cells), truth).statistic
         cells, y, _ = labels(toys, 40)
         assert kendalltau(predictor.fit(cells, y).predict(toys.space.cells), truth).statistic > without + 0.2
+
+
+def test_a_mean_of_three_weighs_as_three_trainings_at_the_price_of_one():
+    source = read_source(open_table("nasbench_graph"), "proteins")
+    assert set(source.trainings) == {3}
+    assert source.cost.evaluations == len(source.index) == 2021
 
 
 def test_standings_are_ranks_of_what_was_measured(toys, sources):

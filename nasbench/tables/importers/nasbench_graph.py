@@ -154,7 +154,7 @@ def read_task(task: str, content: Mapping[int, Mapping[str, float]]) -> Curves:
     }
     facts = FACTS[task]._asdict()
     epochs = facts.pop("epochs")
-    attributes = {**facts, "metric": METRICS.get(task, "accuracy")}
+    attributes = {**facts, "metric": METRICS.get(task, "accuracy"), "trainings_per_value": 3}
     if task in NOTES:
         attributes["note"] = NOTES[task]
     return Curves(task, (epochs,), arrays, attributes=attributes)
