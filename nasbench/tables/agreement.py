@@ -1,4 +1,4 @@
-"""How alike a table's tasks order its rows, beside how alike two trainings of one task do."""
+"""How alike a table's tasks, two trainings of one task, and zero-cost proxies order its rows."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from .curves import PROXIES, Curves
 from .table import Table
 
 FEWEST = 10
@@ -29,10 +30,29 @@ class Agreement:
     rows: np.ndarray
 
 
-def agreement(table: Table, metric: str = "val_acc") -> Agreement:
-    """Between all tasks that have the metric, each at the end of its longest schedule."""
+def proxy_correlations(curves: Curves, metric: str = "val_acc") -> dict[str, float]:
+    """Spearman's rank correlation of every proxy that a task has scores of with the final mean of the metric.
+
+    Over the rows that have both; nan where they are too few, or all alike. Networks' sizes are proxies too.
+    """
+    truth = curves.mean(metric)
+    arrays = {"parameters": "parameters", "flops": "flops", **{name: f"proxy_{name}" for name in PROXIES}}
+    return {
+        name: _spearman(curves.mean(array), truth)[0] for name, array in arrays.items() if array in curves.arrays
+    }  # fmt: skip
+
+
+def _spearman(a: np.ndarray, b: np.ndarray) -> tuple[float, int]:
+    """The correlation of a [n] and b [n] over what both have, or nan; and how many that is."""
     from scipy.stats import spearmanr
 
+    both = ~(np.isnan(a) | np.isnan(b))
+    told = both.sum() >= FEWEST and np.ptp(a[both]) > 0 and np.ptp(b[both]) > 0
+    return float(spearmanr(a[both], b[both]).statistic) if told else np.nan, int(both.sum())
+
+
+def agreement(table: Table, metric: str = "val_acc") -> Agreement:
+    """Between all tasks that have the metric, each at the end of its longest schedule."""
     tasks = tuple(task for task in table.tasks if metric in table.curves(task).arrays)
     planes = [curves.at(metric, curves.schedule) for curves in map(table.curves, tasks)]
     shape = (len(tasks), len(tasks))
@@ -42,8 +62,5 @@ def agreement(table: Table, metric: str = "val_acc") -> Agreement:
             a, b = first[:, 0], second[:, 0] if j < i else first[:, 1] if first.shape[1] > 1 else None
             if b is None:
                 continue
-            both = ~(np.isnan(a) | np.isnan(b))
-            rows[i, j] = rows[j, i] = both.sum()
-            if both.sum() >= FEWEST and np.ptp(a[both]) > 0 and np.ptp(b[both]) > 0:
-                correlations[i, j] = correlations[j, i] = spearmanr(a[both], b[both]).statistic
+            correlations[i, j], rows[i, j] = correlations[j, i], rows[j, i] = _spearman(a, b)
     return Agreement(tasks, correlations, rows)

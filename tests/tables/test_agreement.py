@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
+
 import numpy as np
 import pytest
 
 from nasbench.cli import main
 from nasbench.tables import Curves, Table
-from nasbench.tables.agreement import agreement
+from nasbench.tables.agreement import agreement, proxy_correlations
 
 
 @pytest.fixture
@@ -32,6 +34,26 @@ def test_correlations_over_the_rows_that_both_have(three_tasks):
     assert abs(found.correlations[0, 0]) < 0.4  # two seeds of noise
     assert np.isnan(found.correlations[1, 2])  # two rows are too few
     assert np.array_equal(found.correlations, found.correlations.T, equal_nan=True)
+
+
+def test_proxies_are_held_against_means_over_the_rows_that_have_both():
+    accuracies = np.random.default_rng(0).random((20, 2)) * 100
+    score = -accuracies.mean(axis=1)
+    score[:3] = np.nan
+    arrays = {"val_acc": accuracies, "proxy_zen": score, "proxy_snip": np.where(np.arange(20) < 9, 1.0, np.nan)}
+    found = proxy_correlations(Curves("a", (3,), {**arrays, "parameters": np.full(20, 7)}))
+    assert found["zen"] == pytest.approx(-1)
+    assert np.isnan([found["snip"], found["parameters"]]).all()
+    assert list(found) == ["parameters", "snip", "zen"]
+
+
+def test_table_info_shows_proxies(three_tasks, tmp_path, capsys):
+    assert main(["table", "info", "images16", "--proxies"]) == 0
+    shown = capsys.readouterr().out
+    assert re.search(r"^cifar10 +0\.67 +0\.67 +0\.50 ", shown, re.MULTILINE)
+    path = three_tasks.save(tmp_path / "three.h5")
+    assert main(["table", "info", str(path), "--proxies"]) == 2
+    assert "three has no proxies' scores" in capsys.readouterr().err
 
 
 def test_the_heat_map(three_tasks, tmp_path, capsys):
