@@ -93,9 +93,11 @@ def _compare(options: argparse.Namespace) -> None:
         catalogue = {**strategies.CATALOGUE, **chosen}
         results = compare(suite, catalogue, folder, table, options.jobs, progress, trained)
     _summarise(results)
-    for task, share in results.shares.items():
-        if share < 1:
-            print(f"{task}: {share:.1%} of the space has results, and strategies draw from these only.")
+    shares = {task: f"{share:.1%}" for task, share in results.shares.items() if share < 1}
+    for share in dict.fromkeys(shares.values()):
+        tasks = [task for task in shares if shares[task] == share]
+        which = "all tasks" if len(tasks) == len(suite.tasks) > 1 else ", ".join(tasks)
+        print(f"{which}: {share} of the space has results, and strategies draw from these only.")
     print(f"runs: {folder / 'runs.csv'}")
     if results.runs["best_val"].isna().all():
         raise NasbenchError(
@@ -116,7 +118,7 @@ def _tasks_elsewhere(suite: Suite, options: argparse.Namespace) -> list[str] | N
 
 
 def _summarise(results: Results) -> None:
-    """Mean final regret per task and strategy, best strategy of each task in bold."""
+    """Mean final regret per task and strategy, best of each task in bold; whichever there are more of are the rows."""
     suite: Suite = results.suite
     runs = results.runs
     known = bool(runs["val_regret"].notna().any())
@@ -124,15 +126,18 @@ def _summarise(results: Results) -> None:
     means = runs.groupby(["strategy", "task"], observed=True)[column].mean().unstack()
     means = means.reindex(index=list(suite.strategies), columns=list(suite.tasks))
     best = means.min() if known else means.max()
-    lines = [
-        [name, *("-" if v != v else f"[bold]{v:.3f}[/]" if v == best[task] else f"{v:.3f}" for task, v in line.items())]
-        for name, line in means.iterrows()
+    cells = [
+        ["-" if v != v else f"[bold]{v:.3f}[/]" if v == best[task] else f"{v:.3f}" for task, v in line.items()]
+        for _, line in means.iterrows()
     ]
+    head, names, columns = "strategy", suite.strategies, suite.tasks
+    if len(columns) > len(names):
+        head, names, columns, cells = "task", columns, names, list(map(list, zip(*cells, strict=True)))
     seeds = "1 seed" if suite.seeds == 1 else f"{suite.seeds} seeds"
     show(
         f"{suite.title or suite.name}: mean validation {what} (%) after {suite.budget}, {seeds}",
-        ["strategy", *suite.tasks],
-        lines,
+        [head, *columns],
+        [[name, *line] for name, line in zip(names, cells, strict=True)],
     )
     without = int(runs["best_val"].isna().sum())
     if without:

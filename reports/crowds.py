@@ -55,9 +55,9 @@ def overview(
 
     Args:
         order: strategies, best first.
-        curves: of `figures.bands`.
+        curves: of `figures.bands` or `figures.mean_bands`.
     """
-    families, tasks = grouped(study, order), study.tasks
+    families, tasks = grouped(study, order), list(curves)
     wide = min(len(tasks), 2)
     down = math.ceil(len(tasks) / wide)
     best = {task: champions(families, curves[task]) for task in tasks}
@@ -94,7 +94,7 @@ def by_family(
 
     With a single task, families stand two abreast.
     """
-    families, tasks = grouped(study, order), study.tasks
+    families, tasks = grouped(study, order), list(curves)
     alone = len(tasks) == 1
     room = 0.7 + 1.1 * LETTER * max(map(len, [*order, *families]))
     each, panel, gap = (2.9, 1.75, 0.4) if alone else (max(2.9, 6 / len(tasks)), 1.55, 0.4)

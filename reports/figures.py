@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Sequence
 
@@ -44,6 +45,25 @@ def bands(study: Study, metric: str, order: Sequence[str], along: str = "spent")
     return found
 
 
+def mean_bands(study: Study, metric: str, order: Sequence[str]) -> dict[str, Bands]:
+    """The mean over all tasks of every strategy that has a curve on each, under one heading.
+
+    The bootstrap resamples runs, each of which is the mean over tasks of the runs of one seed.
+    """
+    found: Bands = {}
+    for name in order:
+        curves = [study.curve(metric, task, name) for task in study.tasks]
+        there = [curve for curve in curves if curve is not None]
+        if len(there) < len(curves):
+            continue
+        x = functools.reduce(np.union1d, [curve.x for curve in there])
+        x = x[x >= max(curve.x[0] for curve in there)]
+        runs = min(len(curve.regret) for curve in there)
+        regret = [curve.regret[:runs, np.searchsorted(curve.x, x, side="right") - 1] for curve in there]
+        found[name] = (x, *band(np.mean(regret, axis=0)))
+    return {f"mean over {len(study.tasks)} tasks": found}
+
+
 def anytime(
     study: Study,
     metric: str,
@@ -56,9 +76,9 @@ def anytime(
 
     Args:
         order: strategies, best first, as the legend lists them.
-        curves: of `bands`.
+        curves: of `bands` or `mean_bands`.
     """
-    tasks = study.tasks
+    tasks = list(curves)
     wide = min(len(tasks), 3)
     down = math.ceil(len(tasks) / wide)
     side = 0.22

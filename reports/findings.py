@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
@@ -13,6 +13,9 @@ from .analysis import Analysis
 from .statistics import ALPHA, ordered_pairs
 from .study import METRICS, Study
 from .tables import amount, number, p_value
+
+MANY = 6
+"""Tasks up to which a sentence names each; of more it gives the mean and the range."""
 
 
 def listed(names: Sequence[str]) -> str:
@@ -31,10 +34,17 @@ def budget_in_words(study: Study) -> str:
 
 
 def _regrets(study: Study, found: Analysis, name: str) -> str:
-    """As in `0.10 on a and 0.20 on b`; nothing without any result."""
-    values = [(task, found.middles[task, name].value) for task in study.tasks]
-    values = [(task, value) for task, value in values if math.isfinite(value)]
-    return listed([f"{number(value)} on {task}" for task, value in values])
+    """As in `on_tasks`, of those with a result."""
+    values = {task: found.middles[task, name].value for task in study.tasks}
+    return on_tasks({task: value for task, value in values.items() if math.isfinite(value)})
+
+
+def on_tasks(values: Mapping[str, float], unit: str = "") -> str:
+    """As in `0.10 on a and 0.20 on b`; of many `0.15 in the mean over 9 tasks (0.00 to 0.40)`; of none nothing."""
+    if len(values) <= MANY:
+        return listed([f"{number(value)}{unit} on {task}" for task, value in values.items()])
+    least, mean, most = (number(float(f(list(values.values())))) for f in (np.min, np.mean, np.max))
+    return f"{mean}{unit} in the mean over {len(values)} tasks ({least} to {most})"
 
 
 def headline(study: Study, analyses: Sequence[Analysis]) -> list[str]:
@@ -176,10 +186,9 @@ def about_noise(study: Study) -> list[str]:
     if not apart:
         return ["No cell of this table was trained twice: how far two trainings of one cell differ is not known."]
     seeds = next(study.noise(t, "val")["seeds"] for t in apart)
-    differences = listed([f"{number(value)} points on {t}" for t, value in apart.items()])
     return [
         "Train one of the table's best cells twice, with nothing changed but the random seed, and the two "
-        f"validation accuracies typically differ by {differences}.",
+        f"validation accuracies typically differ by {on_tasks(apart, ' points')}.",
         f"The table averages {number(seeds, 1)} such trainings a cell, so that two single cells that differ by less "
         "than the resolution below, which figures shade, may just as well be equally good. Means over runs that end "
         "with many different cells are known better than that.",
@@ -188,9 +197,13 @@ def about_noise(study: Study) -> list[str]:
 
 def about_share(study: Study) -> str:
     """On which part of the space the comparison took place; "" where it was the whole."""
-    part = [f"{share:.1%} of the cells on {task}" for task, share in study.shares.items() if share < 1]
-    if not part:
+    shares = {task: f"{share:.1%}" for task, share in study.shares.items() if share < 1}
+    if not shares:
         return ""
+    part = []
+    for share in dict.fromkeys(shares.values()):
+        tasks = [task for task in shares if shares[task] == share]
+        part.append(f"{share} of the cells on {listed(tasks) if len(tasks) <= MANY else f'{len(tasks)} tasks'}")
     return (
         f"The table has results for a part of the space only: {listed(part)}. Strategies draw from that part, and "
         "regret is measured from its best cell; both would be different on the whole space."

@@ -178,8 +178,13 @@ def _figures(
         draw = crowds.overview if crowded else figures.anytime
         figure = draw(study, metric, looks, found.order, curves[metric])
         yield show(f"anytime_{metric}", figure, f"{word} regret over budget")
+        families = curves[metric]
+        if len(study.tasks) > findings.MANY:
+            families = figures.mean_bands(study, metric, found.order)
+            figure = draw(study, metric, looks, found.order, families)
+            yield show(f"together_{metric}", figure, f"{word} regret over budget, mean over tasks")
         if crowded:
-            figure = crowds.by_family(study, metric, looks, found.order, curves[metric])
+            figure = crowds.by_family(study, metric, looks, found.order, families)
             yield show(f"families_{metric}", figure, f"{word} regret over budget, family by family")
         if study.suite.workers > 1:
             along = figures.bands(study, metric, found.order, "clock")

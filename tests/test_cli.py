@@ -75,6 +75,9 @@ def test_a_table_that_lacks_one_of_the_tasks_is_searched_on_its_own(capsys, tmp_
     command = ["compare", "--table", "images16", "--strategies", "random_search", "--budget", "2evals", "--seeds", "1"]
     assert main([*command, "--no-report", "--out", str(out)]) == 0
     assert set(pd.read_csv(out / "runs.csv").task) == set(open_table("images16").tasks)
+    said = capsys.readouterr().out
+    assert [len(line.split()) for line in said.splitlines()[1:7]] == [2] * 6, "a row for each of the many tasks"
+    assert re.search(r"^cifar100, mnist, tinyimagenet100: [\d.]+% of the space has results", said, re.MULTILINE)
 
 
 def test_query_and_table_commands(capsys, tmp_path):
