@@ -70,27 +70,36 @@ class CellGenerator:
         made.__dict__ = {**self.__dict__, "weights": dict(self.weights)}
         return made
 
+    def _choice(self, weights: Weights, cells: Tensor, tasks: Tensor, i: int) -> Tensor:
+        """Logarithms [m, c] of the chances of the c choices of decision i, after those before it in cells [m, d]."""
+        before = [torch.nn.functional.one_hot(cells[:, k], size) for k, size in enumerate(self._sizes[:i])]
+        open_ = torch.zeros(len(cells), sum(self._sizes[i:]), dtype=torch.int64)
+        place = torch.zeros(len(cells), len(self._sizes))
+        place[:, i] = 1
+        known = torch.cat([*before, open_], dim=1).to(torch.float32)
+        logits = evaluate(weights, torch.cat([known, place, tasks], dim=1))[:, : self._sizes[i]]
+        return torch.log_softmax(logits, dim=1)
+
     def _log_chance(self, weights: Weights, cells: Tensor, tasks: Tensor) -> Tensor:
         """Logarithms [m] of the chances of cells [m, d] for descriptors [m, k]."""
-        known = torch.cat(
-            [torch.nn.functional.one_hot(cells[:, i], size) for i, size in enumerate(self._sizes)], dim=1
-        ).to(torch.float32)
-        ends = np.cumsum([0, *self._sizes])
         total = torch.zeros(len(cells))
-        for i, size in enumerate(self._sizes):
-            before = torch.cat([known[:, : ends[i]], torch.zeros(len(cells), int(ends[-1] - ends[i]))], dim=1)
-            place = torch.zeros(len(cells), len(self._sizes))
-            place[:, i] = 1
-            logits = evaluate(weights, torch.cat([before, place, tasks], dim=1))[:, :size]
-            total = total + torch.log_softmax(logits, dim=1).gather(1, cells[:, i : i + 1]).squeeze(1)
+        for i in range(len(self._sizes)):
+            total = total + self._choice(weights, cells, tasks, i).gather(1, cells[:, i : i + 1]).squeeze(1)
         return total
 
     def log_chances(self, cells: np.ndarray) -> np.ndarray:
-        """Logarithms [m] of the chances with which it makes cells [m, d] for the target."""
+        """Logarithms [m] of the chances with which it makes cells [m, d] for the target.
+
+        The network is asked once for each of the ways in which cells begin.
+        """
+        total, first, which = np.zeros(len(cells), np.float32), np.zeros(1, np.int64), np.zeros(len(cells), np.int64)
         with one_thread(), torch.no_grad():
-            chosen = torch.as_tensor(cells)
-            found: np.ndarray = self._log_chance(self.weights, chosen, self._target.expand(len(cells), -1)).numpy()
-        return found
+            for i, size in enumerate(self._sizes):
+                beginnings = torch.as_tensor(cells[first])
+                chances = self._choice(self.weights, beginnings, self._target.expand(len(first), -1), i).numpy()
+                total += chances[which, cells[:, i]]
+                _, first, which = np.unique(which * size + cells[:, i], return_index=True, return_inverse=True)
+        return total
 
     def improve(self, cells: np.ndarray, rewards: np.ndarray, rate: float) -> None:
         """One step of REINFORCE (Williams 1992) on cells [m, d] that it drew, with their mean reward as baseline."""

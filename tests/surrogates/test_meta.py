@@ -16,6 +16,7 @@ from nasbench.tables import Table, open_table
 from nasbench.tables.source_tasks import Sources, read_source, read_sources
 from nasbench.tasks.subsets import SUPERCLASSES, data_set, share_images
 from surrogates.meta.base import Level, matched
+from surrogates.meta.generator import CellGenerator
 from surrogates.meta.standings import normal_scores, positions, standings
 
 SHORT = {"maml": "episodes", "fomaml": "episodes", "reptile": "episodes", "deep_kernel": "episodes"}
@@ -131,6 +132,21 @@ def test_a_mean_of_three_weighs_as_three_trainings_at_the_price_of_one():
     source = read_source(open_table("nasbench_graph"), "proteins")
     assert set(source.trainings) == {3}
     assert source.cost.evaluations == len(source.index) == 2021
+
+
+def test_the_generator_makes_every_cell_with_a_chance_and_good_ones_with_more(toys, sources):
+    generator = CellGenerator(sources, steps=200)
+    cells = np.asarray(toys.space.cells, np.int64)
+    chances = generator.log_chances(cells)
+    assert np.exp(chances).sum() == pytest.approx(1, abs=1e-4)
+    assert np.allclose(generator.log_chances(cells[5:90:7]), chances[5:90:7], atol=1e-4)
+    truth = toys.curves("toy4").mean("val_acc")
+    assert np.exp(chances)[truth > np.median(truth)].sum() > 0.9
+    best = np.argsort(truth)[-20:]
+    other = generator.copy()
+    other.improve(cells, np.isin(np.arange(len(cells)), best).astype(float), 0.05)
+    assert other.log_chances(cells[best]).mean() > chances[best].mean()
+    assert np.array_equal(generator.log_chances(cells), chances), "a copy learns apart"
 
 
 def test_standings_are_ranks_of_what_was_measured(toys, sources):
