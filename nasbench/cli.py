@@ -55,7 +55,8 @@ def _join_negative(arguments: Sequence[str]) -> list[str]:
     """Writes `--budget -5evals` as `--budget=-5evals`, which argparse would take for an option of its own."""
     joined: list[str] = []
     for argument in arguments:
-        if joined and joined[-1].startswith("--") and argument[:1] == "-" and argument[1:2].isdigit():
+        negative = argument[:1] == "-" and argument[1:2].isdigit()
+        if negative and joined and joined[-1].startswith("--") and joined[-1] != "--":
             joined[-1] += f"={argument}"
         else:
             joined.append(argument)

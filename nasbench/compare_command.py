@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from . import commands as training
 from .errors import NasbenchError
-from .terminal import Progress, names, show
+from .terminal import Progress, show, some_names
 
 if TYPE_CHECKING:
     from .runs import Results, Suite
@@ -23,16 +23,16 @@ def compare_parser(parser: argparse.ArgumentParser) -> None:
     add("--table", help="table to use instead of the suite's: a shipped name or a .h5 file")
     add("--mode", help="table (look results up), surrogate (look predictions up) or train (train afresh)")
     add(
-        "--tasks", "--task", type=names,
+        "--tasks", "--task", type=some_names,
         help="tasks instead of the suite's, separated by commas (default for a table that lacks one: all that it has)",
     )  # fmt: skip
-    add("--strategies", type=names, help="strategies instead of the suite's, own ones as file.py:Class; or all")
+    add("--strategies", type=some_names, help="strategies instead of the suite's, own ones as file.py:Class; or all")
     add("--seeds", type=int, help="runs per strategy and task")
     add("--budget", help="e.g. 100evals, 12000s, 1200epochs, 3e18flops")
     add("--observe", help="what a trial shows: the mean over training seeds, or one seed")
     add("--workers", type=int, help="simulated workers with a common purse")
-    add("--sources", type=names, help="tasks that meta-learned strategies learn on first (default: all others)")
-    add("--source-tables", type=names, help="further tables that have source tasks")
+    add("--sources", type=some_names, help="tasks that meta-learned strategies learn on first (default: all others)")
+    add("--source-tables", type=some_names, help="further tables that have source tasks")
     add("--leave-out", help="keep from the sources: the target task, or all tasks of its data_set")
     add("--target-among-sources", action="store_true", default=None, help="allow the target as a source, which leaks")
     add("--charge-overhead", action="store_true", default=None, help="charge measured time in strategies")

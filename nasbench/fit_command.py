@@ -7,9 +7,10 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from .commands import processes
 from .errors import NasbenchError
 from .meta_command import fit_meta, meta_options
-from .terminal import Progress, names, show
+from .terminal import Progress, show, some_names
 
 if TYPE_CHECKING:
     from surrogates.study import Study
@@ -26,9 +27,9 @@ def fit_parser(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add("--table", default="nasbench201", help="a shipped table's name or a .h5 file (default: nasbench201)")
     add("--task", help="task of the table (default: its first)")
-    add("--predictor", type=names, metavar="A,B,...",
+    add("--predictor", type=some_names, metavar="A,B,...",
         help="names of `nasbench list predictors`, or all that see cells (default: ridge,gp,xgboost)")  # fmt: skip
-    add("--train-sizes", type=names, metavar="N,M,...",
+    add("--train-sizes", type=some_names, metavar="N,M,...",
         help="numbers of labelled cells (default: 50,100,200)")  # fmt: skip
     add("--seeds", type=int, default=20, help="draws of the training set (default: 20)")
     add("--target", default="accuracy", help="accuracy, train_seconds or latency_seconds")
@@ -37,7 +38,7 @@ def fit_parser(parser: argparse.ArgumentParser) -> None:
     add("--as-benchmark", type=Path, metavar="FILE.h5",
         help="make a surrogate benchmark instead: one predictor's predictions for every cell")  # fmt: skip
     add("--check", action="store_true", help="with --as-benchmark: do strategies rank alike on it and on the table?")
-    add("--strategies", type=names, help="with --check: which, own ones as file.py:Class (default: all that can)")
+    add("--strategies", type=some_names, help="with --check: which, own ones as file.py:Class (default: all that can)")
     add("--train-afresh", type=int, default=0, metavar="N",
         help="with --check: also train N classes of cells that the fit never saw")  # fmt: skip
     add("--data", type=Path, help="folder of data sets, for --train-afresh")
@@ -59,6 +60,7 @@ def _fit(options: argparse.Namespace) -> None:
 
     if not options.check and (options.train_afresh or options.strategies):
         raise NasbenchError("--train-afresh and --strategies belong to --check, which checks a surrogate benchmark.")
+    processes(options)
     table = open_table(options.table)
     try:
         given = None if options.train_sizes is None else [int(text) for text in options.train_sizes]
@@ -67,7 +69,7 @@ def _fit(options: argparse.Namespace) -> None:
     if options.meta:
         fit_meta(options, table, given)
         return
-    task, sizes = options.task or table.tasks[0], tuple(given or SIZES)
+    task, sizes = table.tasks[0] if options.task is None else options.task, tuple(given or SIZES)
     chosen = surrogates.available() if options.predictor == ["all"] else options.predictor or list(PREDICTORS)
     study = Study(
         table.name, task, tuple(chosen), sizes, options.seeds, options.target, options.schedule, options.curve_epochs
@@ -81,7 +83,7 @@ def _fit(options: argparse.Namespace) -> None:
         raise NasbenchError("--check checks a surrogate benchmark; add --as-benchmark FILE.h5.")
     folder = options.out or Path("results") / f"fit-{table.name}-{task}"
     with Progress(f"fit {task}", "fits", lines=True) as progress:
-        run_study(study, table, folder, options.jobs, progress)
+        run_study(study, table, folder, processes(options), progress)
     scores = pd.concat([pd.read_csv(folder / "scores.csv"), pd.read_csv(folder / "seconds.csv")])
     means = scores.groupby(["predictor", "n", "metric"])["value"].mean().unstack()
     lines = []
@@ -117,7 +119,6 @@ def _check_benchmark(options: argparse.Namespace, table: Table, surrogate: Table
     import strategies
     from surrogates.carry_over import Check, run_check
 
-    from .commands import processes
     from .runs import Suite
     from .runs.compare import suitable
     from .runs.sources import TableSource

@@ -7,8 +7,9 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from .commands import numbers, processes
 from .errors import NasbenchError
-from .terminal import Progress, names, show
+from .terminal import Progress, names, show, some_names
 
 if TYPE_CHECKING:
     from .tables import Table
@@ -24,10 +25,10 @@ def meta_options(parser: argparse.ArgumentParser) -> None:
     """Options of `nasbench fit` that go with --meta."""
     parser.add_argument("--meta", action="store_true", help="predictors learn on the other tasks first")
     add = parser.add_argument_group("with --meta, where --task may name several targets").add_argument
-    add("--sources", type=names, default=[], metavar="A,B,...", help="source tasks (default: all but the target)")
-    add("--source-tables", type=names, default=[], metavar="T,...", help="further tables that have source tasks")
+    add("--sources", type=some_names, default=[], metavar="A,B,...", help="source tasks (default: all but the target)")
+    add("--source-tables", type=some_names, default=[], metavar="T,...", help="further tables that have source tasks")
     add("--leave-out", default="task", help="task, or data_set: with every task cut from the target's data set")
-    add("--source-counts", type=names, default=[], metavar="N,...", help="also learn from so many sources only")
+    add("--source-counts", metavar="N,...", help="also learn from so many sources only")
     add(
         "--target-among-sources", action="store_true", help="allow the target as a source, to see what leaking is worth"
     )
@@ -47,8 +48,8 @@ def fit_meta(options: argparse.Namespace, table: Table, sizes: list[int] | None)
         if getattr(options, option) != default:
             raise NasbenchError(f"--{option.replace('_', '-')} does not go with --meta, which predicts final accuracy.")
     chosen = options.predictor or list(PREDICTORS)
-    counts = [int(text) if text.isdecimal() else 0 for text in options.source_counts]
-    targets = names(options.task) if options.task else list(table.tasks)
+    counts = [] if options.source_counts is None else numbers(options.source_counts, "--source-counts")
+    targets = list(table.tasks) if options.task is None else names(options.task)
     others = [open_table(name) for name in options.source_tables]
     if chosen == ["all"]:
         rules = options.sources, options.leave_out, options.target_among_sources
@@ -60,7 +61,7 @@ def fit_meta(options: argparse.Namespace, table: Table, sizes: list[int] | None)
     )  # fmt: skip
     folder = options.out or Path("results") / f"meta-{table.name}"
     with Progress(f"meta {table.name}", "targets", lines=True) as progress:
-        run_meta_study(study, table, folder, others, options.jobs, progress)
+        run_meta_study(study, table, folder, others, processes(options), progress)
     _show(folder, study.predictors, study.train_sizes, len(targets), study.seeds)
     read = meta_study.MetaStudy(folder)
     print("\n".join([*meta_findings.headline(read), meta_bill.sentence(read)]))

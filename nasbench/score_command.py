@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from .errors import NasbenchError
-from .terminal import Progress, names
+from .terminal import Progress, some_names
 
 if TYPE_CHECKING:
     from .benchmarks import TabularBenchmark
@@ -27,7 +27,7 @@ def score_parser(commands: Any) -> None:
     add.add_argument("table", help="a table that `nasbench train` made")
     add.add_argument("out", type=Path, help="the .h5 file to write; an unfinished one is gone on with")
     add.add_argument("--task", help="which task (default: every one of the table)")
-    add.add_argument("--proxies", type=names, help="names, separated by commas (default: all that tables hold)")
+    add.add_argument("--proxies", type=some_names, help="names, separated by commas (default: all that tables hold)")
     add.add_argument("--jobs", type=int, default=-1, help="processes (default: one per core)")
     add.set_defaults(command=_score)
 
@@ -43,8 +43,6 @@ def _score(options: argparse.Namespace) -> None:
         raise NasbenchError(f"{options.out} cannot be written: the result is an .h5 file in a folder that is there.")
     table = open_table(options.table)
     wanted = list(PROXIES if options.proxies is None else dict.fromkeys(options.proxies))
-    if not wanted:
-        raise NasbenchError("no proxy was named: --proxies takes names separated by commas.")
     for name in wanted:
         entry_of(name)
         if name not in PROXIES:

@@ -26,6 +26,14 @@ def names(text: str) -> list[str]:
     return [name.strip() for name in text.split(",") if name.strip()]
 
 
+def some_names(text: str) -> list[str]:
+    """As `names`, for an option of argparse that needs at least one."""
+    found = names(text)
+    if not found:
+        raise argparse.ArgumentTypeError(f"names separated by commas are needed, not {text!r}")
+    return found
+
+
 class Progress:
     """A bar on a terminal; elsewhere silent, or a line a minute where `lines` is set. Both on standard error."""
 

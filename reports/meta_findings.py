@@ -94,10 +94,13 @@ def signs_table(name: str, found: Sequence[Signs], first: str, second: str) -> t
 def headline(study: MetaStudy) -> list[str]:
     """What was found: the best without and with few labels, from scratch, by sign test."""
     sentences = [_leaders(study)]
-    compared = [n for n in study.quoted if study.best(study.scratch, n)]
+    both = [n for n in study.sizes if study.best(study.scratch, n)]
+    compared = [n for n in study.quoted if n in both] or both[:1]
     if compared:
         nothing = ", and without labels nothing can be learned" if 0 in study.sizes else ""
         sentences.append(f"From scratch, the best is {_best(study, study.scratch, compared)}{nothing}.")
+    elif study.learned and study.unasked:
+        sentences.append("From scratch, nothing can be learned from fewer than two labels.")
     elif study.learned:
         sentences.append("No predictor from scratch was asked, so that nothing says what meta-learning is worth.")
     ahead = []

@@ -15,6 +15,8 @@ from .style import INK
 from .tables import number
 
 COLUMNS = ("predictor", "n", "task", "tau", "best", "best_tau", "difference")
+TITLE = 1.05
+"""Inches that a panel's title takes."""
 MOST = 8
 """Targets that a row of the table lists, the worst; its file has all."""
 
@@ -68,12 +70,12 @@ def sentence(study: MetaStudy, found: pd.DataFrame) -> str:
         return ""
     if found.empty:
         return "Meta-learning never harms here: no meta-learned predictor is below the best from scratch on any target."
-    counts = found.groupby("predictor").size()
+    counts, of = found.groupby("predictor").size(), f"{cases} case{'s' * (cases != 1)}"
     parts = [f"{name} in {counts[name]}" for name in study.learned if name in counts]
     never = [name for name in study.learned if name not in counts]
     worst = found.iloc[0]
     return (
-        f"Negative transfer: of {cases} cases, a target and a number of labels each, the predictor from scratch that "
+        f"Negative transfer: of {of}, a target and a number of labels each, the predictor from scratch that "
         f"is best in the case beats {listed(parts)}{', and never ' + listed(never) if never else ''}; worst is "
         f"{worst['predictor']} on {worst['task']} {with_labels(worst['n'])} ({number(worst['tau'])} against "
         f"{number(worst['best_tau'])})."
@@ -91,7 +93,7 @@ def figure(study: MetaStudy, found: pd.DataFrame, order: Sequence[str]) -> Figur
     many, down = len(study.learned), len(order)
     side = 0.34 if many * len(sizes) <= 28 else 0.25
     left, foot = 0.3 + 0.068 * max(map(len, order)), 0.35 + 0.075 * max(map(len, study.learned))
-    panel = side * many
+    panel = max(side * many, TITLE)
     width, height = left + (panel + 0.2) * len(sizes) + 0.65, foot + 0.24 * down + 0.35
     most = max(0.05, float(found["difference"].abs().quantile(0.98)))
     with style.styled():

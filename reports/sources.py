@@ -14,19 +14,26 @@ import numpy as np
 import pandas as pd
 
 from nasbench.runs.budget import CURRENCIES
+from nasbench.tasks.subsets import share_images
 
 from .amounts import Amounts
 from .analysis import Analysis
 from .study import Study
 from .tables import Table, amount, build, number, strategy
 
-STEPS = 100
-"""Amounts of the budget at which regrets are compared."""
+STEPS = 400
+"""Amounts of the budget at which regrets are compared, at most: every whole one where it counts trainings or epochs."""
 
 
 def learned(study: Study) -> list[str]:
     """The strategies that learned from source tasks."""
     return [name for name in study.strategies if name in set(study.results.sources["strategy"])]
+
+
+def leaks(study: Study) -> bool:
+    """Whether a task was learned from while it, or its images, were searched."""
+    frame = study.results.sources[["task", "source"]].drop_duplicates()
+    return any(share_images(source, task) for task, source in frame.itertuples(index=False))
 
 
 def best_without(study: Study, found: Analysis) -> str:
@@ -46,7 +53,8 @@ def cost(study: Study, name: str, currency: str) -> float:
 def saved(study: Study, amounts: Amounts, metric: str, name: str, other: str) -> list[float]:
     """What `name` had left of the budget, by task, when its mean regret was that with which `other` ended."""
     left, currency = [], CURRENCIES[study.budget.unit]
-    grid = np.linspace(0, study.budget.amount, STEPS + 1)
+    whole = study.budget.unit in ("evals", "epochs") and study.budget.amount <= STEPS
+    grid = np.arange(0.0, study.budget.amount + 1) if whole else np.linspace(0, study.budget.amount, STEPS + 1)
     for task in study.tasks:
         goal = float(np.mean(amounts.after(metric, task, other, currency, study.budget.amount)[0]))
         mean = [float(np.mean(amounts.after(metric, task, name, currency, at)[0])) for at in grid]
@@ -114,8 +122,8 @@ def in_words(study: Study, amounts: Amounts, found: Analysis) -> list[str]:
     names, other = learned(study), best_without(study, found)
     currency = CURRENCIES[study.budget.unit]
     said = []
-    if study.suite.target_among_sources:
-        said.append("The target was allowed among the sources: what these strategies found leaks from it.")
+    if leaks(study):
+        said.append("The target is among the sources: what these strategies found leaks from it.")
     if not other:
         return [*said, "No strategy without sources took part, so nothing says what the sources saved."]
     best = next(name for name in found.order if name in names)

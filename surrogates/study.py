@@ -28,7 +28,7 @@ import numpy as np
 from scipy.stats import rankdata
 
 from nasbench.errors import NasbenchError, first_line, unknown
-from nasbench.files import replacing
+from nasbench.files import read_json, replacing
 from nasbench.spaces import Space, open_space
 from nasbench.spaces.cells import EDGES
 from nasbench.tables import PROXIES, Curves, Table
@@ -200,7 +200,7 @@ def run_study(
     manifest = _manifest(study, table, data)
     _claim(folder, manifest)
     wanted = [(name, n, seed) for name in study.predictors for n in study.train_sizes for seed in range(study.seeds)]
-    todo = [job for job in wanted if not _draw_path(folder, *job).exists()]
+    todo = [job for job in wanted if not _is_whole(read_json(_draw_path(folder, *job)))]
     there = len(wanted) - len(todo)
     if progress:
         progress(there, len(wanted))
@@ -272,6 +272,10 @@ def _claim(folder: Path, manifest: dict[str, Any]) -> None:
 
 def _draw_path(folder: Path, name: str, n: int, seed: int) -> Path:
     return folder / "draws" / f"{name}-{n}-{seed}.json"
+
+
+def _is_whole(draw: Any) -> bool:
+    return isinstance(draw, dict) and all(isinstance(value, float) for value in draw.values()) and "kendall" in draw
 
 
 def _run(

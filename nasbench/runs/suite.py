@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import NasbenchError, unknown
-from ..tables.source_tasks import LEAVE_OUT
+from ..tables.source_tasks import LEAVE_OUT, check_leak
 from .budget import Budget
 from .run import OBSERVE
 
@@ -107,6 +107,7 @@ class Suite:
             raise unknown("way to observe", self.observe, OBSERVE)
         if self.leave_out not in LEAVE_OUT:
             raise unknown("way to leave sources out", self.leave_out, LEAVE_OUT)
+        check_leak(self.target_among_sources, self.sources)
         if self.mode not in MODES:
             raise unknown("mode", self.mode, MODES)
         if self.mode != "train" and self.protocol:

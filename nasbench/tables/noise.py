@@ -19,7 +19,7 @@ class Noise:
 
     Attributes:
         rows: number of such rows.
-        seeds: mean number of seeds they have.
+        seeds: mean number of seeds of all rows that were trained.
         deviation: standard deviation of one training around its cell's mean, in percent points; variances are pooled
             with their degrees of freedom.
         deviation_top: the same among the best 1 % of these rows, at least 20 of them.
@@ -27,7 +27,8 @@ class Noise:
         kendall: Kendall's tau-b between the first two seeds over all rows.
         kendall_top: the same over the best 10 %.
         resolution: smallest difference between the means of two of the best cells that their seeds can resolve at the
-            95 % level, 1.96 * deviation_top * sqrt(2 / n), n the harmonic mean of their numbers of seeds.
+            95 % level, 1.96 * deviation_top * sqrt(2 / n), n the harmonic mean of the numbers of seeds of the best
+            1 % of all rows that were trained.
     """
 
     rows: int
@@ -50,23 +51,23 @@ def noise(curves: Curves, metric: str = "val_acc") -> Noise | None:
     if metric not in curves.arrays:
         return None
     values = curves.at(metric, curves.schedule)
-    values = values[(~np.isnan(values)).sum(axis=1) >= 2]
+    trained = values[~np.isnan(values).all(axis=1)]
+    seeds = (~np.isnan(trained)).sum(axis=1)
+    values, counts = trained[seeds >= 2], seeds[seeds >= 2]
     if len(values) < 2:
         return None
-    counts = (~np.isnan(values)).sum(axis=1)
     variances = np.nanvar(values, axis=1, ddof=1)
     means = np.nanmean(values, axis=1)
     order = np.argsort(-means, kind="stable")
-    best = max(2, min(TOP_ROWS, len(order) // 2), round(TOP_SHARE * len(order)))
-    top, tenth = order[:best], order[: max(2, len(order) // 10)]
+    top, tenth = _best(means), order[: max(2, len(order) // 10)]
     existing = np.argsort(np.isnan(values), axis=1, kind="stable")
     pair = np.take_along_axis(values, existing[:, :2], axis=1)
     freedom = counts - 1
     deviation_top = float(np.sqrt(np.average(variances[top], weights=freedom[top])))
-    seeds_top = len(top) / float((1 / counts[top]).sum())
+    seeds_top = 1 / float((1 / seeds[_best(np.nanmean(trained, axis=1))]).mean())
     return Noise(
         rows=len(values),
-        seeds=float(counts.mean()),
+        seeds=float(seeds.mean()),
         deviation=float(np.sqrt(np.average(variances, weights=freedom))),
         deviation_top=deviation_top,
         difference_top=float(np.median(np.abs(pair[top, 0] - pair[top, 1]))),
@@ -74,3 +75,9 @@ def noise(curves: Curves, metric: str = "val_acc") -> Noise | None:
         kendall_top=float(kendalltau(pair[tenth, 0], pair[tenth, 1]).statistic),
         resolution=float(1.96 * deviation_top * np.sqrt(2 / seeds_top)),
     )
+
+
+def _best(means: np.ndarray) -> np.ndarray:
+    """Positions of the best 1 % of the rows, see `TOP_ROWS`."""
+    many = max(2, min(TOP_ROWS, len(means) // 2), round(TOP_SHARE * len(means)))
+    return np.argsort(-means, kind="stable")[:many]

@@ -114,6 +114,12 @@ def read_source(table: Table, task: str, schedule: int | None = None) -> SourceT
     return SourceTask(task, np.asarray(table.cells[known], np.int64), accuracies[known], weight, cost, descriptor)
 
 
+def check_leak(target_among_sources: bool, names: Sequence[str]) -> None:
+    """NasbenchError where the target is allowed among sources that are not named."""
+    if target_among_sources and not names:
+        raise NasbenchError("--target-among-sources allows a target that --sources names, and --sources names none.")
+
+
 def read_sources(
     tables: Sequence[Table],
     target: str,
@@ -134,8 +140,8 @@ def read_sources(
         descriptor: facts about the target, if no table has it.
 
     Raises:
-        NasbenchError: unknown names, no source left, a source that is the target or shares images with it, or tables of
-            several spaces.
+        NasbenchError: unknown names, no source left, a source that is the target, shares images with it or is to be
+            left out, the target allowed among sources that are not named, or tables of several spaces.
     """
     table = tables[0]
     if leave_out not in LEAVE_OUT:
@@ -149,12 +155,18 @@ def read_sources(
             )
         home = {**{name: other for name in other.tasks}, **home}
     chosen = list(names)
+    check_leak(target_among_sources, chosen)
     for name in chosen:
         if name not in home:
             raise unknown("source task", name, home)
         if share_images(name, target) and not target_among_sources:
             reason = "is the target" if name == target else f"shares images with the target {target!r}"
             raise NasbenchError(f"the source {name!r} {reason}: what is learned there is not learned elsewhere.")
+        if leave_out == "data_set" and data_set(name) == data_set(target) and not target_among_sources:
+            raise NasbenchError(
+                f"the source {name!r} is cut from the data set of the target {target!r}, which --leave-out data_set "
+                "keeps out of the sources."
+            )
     if not chosen:
         apart = share_images if leave_out == "task" else lambda a, b: data_set(a) == data_set(b)
         chosen = [name for name in home if not apart(name, target)]

@@ -28,7 +28,7 @@ from scipy.stats import kendalltau
 from threadpoolctl import threadpool_limits
 
 from nasbench.errors import NasbenchError, first_line
-from nasbench.files import replacing
+from nasbench.files import read_json, replacing
 from nasbench.tables import Table
 from nasbench.tables.source_tasks import Sources, read_sources
 
@@ -115,7 +115,10 @@ def run_meta_study(
         for subset in range(SUBSETS)
         if count < len(world[target][1])
     ]
-    todo = [(job, tuple(name for name in _asked(study, job) if not job.path(folder, name).exists())) for job in wanted]
+    todo = [
+        (job, tuple(name for name in _asked(study, job) if not _is_whole(read_json(job.path(folder, name)))))
+        for job in wanted
+    ]
     todo = [(job, names) for job, names in todo if names]
     done = len(wanted) - len(todo)
     if progress:
@@ -160,9 +163,10 @@ def _check(study: MetaStudy, world: dict[str, tuple[Data, Sources]]) -> None:
         for n in study.train_sizes:
             if not 0 <= n <= len(data.truth) - 2:
                 raise NasbenchError(f"{n} labels are not possible: there are results for {len(data.truth)} cells.")
+    most = max(len(sources) for _, sources in world.values())
     for count in study.source_counts:
-        if count < 2:
-            raise NasbenchError(f"numbers of sources start at 2, not {count}.")
+        if not 2 <= count <= most:
+            raise NasbenchError(f"numbers of sources are from 2 to {most}, which is what a target has; not {count}.")
 
 
 def _claim(
@@ -193,7 +197,8 @@ def _claim(
         try:
             old = json.loads(path.read_bytes())
             same = json.loads(json.dumps([manifest[key] for key in keys])) == [old[key] for key in keys]
-            fewer = [what for what in ("targets", "predictors") if set(old[what]) - set(manifest[what])]
+            grows = {"targets": "targets", "predictors": "predictors", "source_counts": "numbers of sources"}
+            fewer = [words for what, words in grows.items() if set(old[what]) - set(manifest[what])]
         except (ValueError, KeyError, TypeError):
             same, fewer = False, []
         if not same:
@@ -206,6 +211,13 @@ def _claim(
         raise NasbenchError(f"{folder} holds other files; give a folder of its own with --out.")
     with replacing(path) as temporary:
         temporary.write_text(json.dumps(manifest, indent=1, sort_keys=True) + "\n")
+
+
+def _is_whole(draws: Any) -> bool:
+    return isinstance(draws, list) and all(
+        isinstance(draw, list) and len(draw) == 3 and isinstance(draw[2], dict) and "kendall" in draw[2]
+        for draw in draws
+    )
 
 
 def _run(

@@ -215,10 +215,20 @@ def test_one_target_without_scratch_or_descriptor(tmp_path):
     assert "no noise ceiling is known" in shown
 
 
-@pytest.mark.parametrize(("sizes", "sentence"), [([0], "Not asked, since no number"), ([5], "with 5 labels")])
+@pytest.mark.parametrize(
+    ("sizes", "sentence"),
+    [
+        ([0], "Not asked, since no number"),
+        ([0], "nothing can be learned from fewer than two labels"),
+        ([0, 1, 298], "From scratch, the best is gp with 298 labels"),
+        ([5], "with 5 labels"),
+    ],
+)
 def test_one_number_of_labels(tmp_path, sizes, sentence):
-    study = write_study(tmp_path / "study", lambda name, task, n: None if name == "gp" and n == 0 else 0.3, sizes=sizes)
-    assert sentence in words(reports.write(study))
+    study = write_study(tmp_path / "study", lambda name, task, n: None if name == "gp" and n < 2 else 0.3, sizes=sizes)
+    shown = words(reports.write(study))
+    assert sentence in shown
+    assert "No predictor from scratch was asked" not in shown
 
 
 def test_scratch_only(tmp_path):

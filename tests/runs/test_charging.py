@@ -9,6 +9,7 @@ import time
 import numpy as np
 import pytest
 
+import reports
 from nasbench.benchmarks import TabularBenchmark
 from nasbench.errors import NasbenchError
 from nasbench.records import Cost, Outcome, Status, Trial
@@ -358,12 +359,23 @@ def test_a_run_that_learned_elsewhere_says_so_in_its_file(toys, tmp_path):
     assert (results.runs["spent"] == 5).all()
 
 
+@pytest.mark.parametrize("sources", [("toy0",), ("toy0", "toy1")])
+def test_a_page_says_that_results_leak_where_they_do(toys, tmp_path, sources):
+    strategies = ("rank_transfer", "random_search")
+    suite = Suite("leak", ("toy1",), strategies, 2, "5evals", sources=sources, target_among_sources=True)
+    compare(suite, CATALOGUE, tmp_path / "out", toys, jobs=1)
+    page = reports.write(tmp_path / "out").read_text()
+    assert ("what these strategies found leaks from it" in page) == ("toy1" in sources)
+    assert "without the target" not in page
+
+
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
         ({"sources": ("toy1",)}, "the source 'toy1' is the target"),
         ({"sources": ("elsewhere",)}, "unknown source task"),
         ({"leave_out": "nothing"}, "unknown way to leave sources out"),
+        ({"target_among_sources": True}, "--sources names none"),
         ({"strategies": ("meta_bo-deep_kernel",), "sources": ("toy0",)}, "at least 2 source tasks, not 1"),
     ],
 )

@@ -54,6 +54,8 @@ def test_the_same_bytes_for_two_processes_and_after_a_kill(table, folder, tmp_pa
     again = run_meta_study(STUDY, table, tmp_path / "again", jobs=2)
     assert all((again / name).read_bytes() == (folder / name).read_bytes() for name in FILES)
     (again / "draws" / "toy0" / "all" / "stacked.json").unlink()
+    (again / "draws" / "toy0" / "all" / "ridge.json").write_text("")
+    (again / "draws" / "toy3" / "all" / "ridge.json").write_text("[[0]]")
     (again / "scores.csv").unlink()
     run_meta_study(STUDY, table, again)
     assert all((again / name).read_bytes() == (folder / name).read_bytes() for name in FILES)
@@ -69,8 +71,10 @@ def test_the_page_is_written(folder, tmp_path):
         ({"seeds": 3}, "another study"),
         ({"targets": ("toy0",)}, "more targets than are asked for"),
         ({"predictors": ("stacked",)}, "more predictors than are asked for"),
+        ({"source_counts": ()}, "more numbers of sources than are asked for"),
         ({"train_sizes": (0, 89)}, "89 labels are not possible"),
-        ({"source_counts": (1,)}, "numbers of sources start at 2"),
+        ({"source_counts": (1,)}, "numbers of sources are from 2 to"),
+        ({"source_counts": (99,)}, "which is what a target has; not 99"),
         ({"predictors": ("stacked", "stacked")}, "once each"),
         ({"predictors": ("sotl_e",)}, "sees curves"),
         ({"targets": ("toy9",)}, "unknown task"),

@@ -106,7 +106,7 @@ def test_tasks_of_a_table_are_scored_on_their_own_images(tmp_path):
         (["digits", "x.h5", "--proxies", "synflo"], "synflow"),
         (["digits", "x.txt"], "x.txt cannot be written"),
         (["digits", "nowhere/x.h5"], "a folder that is there"),
-        (["digits", "x.h5", "--proxies", ""], "no proxy was named"),
+        (["digits", "x.h5", "--proxies", ""], "names separated by commas are needed"),
         (["digits", "x.h5", "--proxies", "params"], "tables hold no scores of params"),
     ],
 )

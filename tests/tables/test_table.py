@@ -175,3 +175,13 @@ def test_noise_of_made_up_seeds_is_recovered():
     assert found.seeds == 2.5
     assert 0 < found.kendall_top < found.kendall < 1
     assert noise(Curves("t", (1,), {"val_acc": truth})) is None
+
+
+def test_rows_that_were_trained_once_count_with_one_seed():
+    rng = np.random.default_rng(0)
+    values = rng.random(1000)[:, None] * 50 + rng.standard_normal((1000, 2))
+    values[rng.permutation(1000)[:900], 1] = np.nan
+    found = noise(Curves("t", (1,), {"val_acc": values}, seeds=(0, 1)))
+    assert found.rows == 100
+    assert found.seeds == pytest.approx(1.1)
+    assert found.resolution > 1.96 * found.deviation_top * 1.2, "most of the best have one"
