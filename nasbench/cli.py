@@ -222,7 +222,7 @@ def _table_info(options: argparse.Namespace) -> None:
             curves = table.curves(task, schedule)
             found = noise(curves)
             share = f"{np.append(curves.valid.any(axis=1), False)[table.row_of_cell].mean():.1%}"  # row -1 is the False
-            tau = "-" if found is None else f"{found.kendall:.3f} / {found.kendall_top:.3f}"
+            tau = "-" if found is None else f"{found.kendall:.3f} / {found.kendall_top:.3f} ({found.rows:,} rows)"
             resolution = "-" if found is None else f"{found.resolution:.2f}"
             epochs = f"{len(curves.epochs)} of {schedule}" if len(curves.epochs) > 1 else str(schedule)
             mean = curves.mean("val_acc")

@@ -57,7 +57,9 @@ def _compare(options: argparse.Namespace) -> None:
     names = list(strategies.CATALOGUE) if options.strategies == ["all"] else options.strategies
     chosen = strategies.select(names or suite.strategies)
     own = (options.tasks, options.strategies, options.budget, options.table, options.mode)
+    differs = (options.table, options.mode, options.observe)
     suite = suite.replace(
+        notes=() if any(option is not None for option in differs) else None,
         title="" if any(option is not None for option in own) else None,
         tasks=options.tasks or _tasks_elsewhere(suite, options),
         strategies=list(chosen),
@@ -89,10 +91,12 @@ def _compare(options: argparse.Namespace) -> None:
         for name in filter(reasons.get, chosen):
             print(f"nasbench: without {name}: {reasons[name]}", file=sys.stderr)
     folder = options.out or Path("results") / suite.name
-    with Progress(suite.name) as progress:
+    with Progress(suite.name, lines=True) as progress:
         catalogue = {**strategies.CATALOGUE, **chosen}
         results = compare(suite, catalogue, folder, table, options.jobs, progress, trained)
     _summarise(results)
+    if results.leaks:
+        print("These results leak: what was found was learned from the same images, and says nothing about new tasks.")
     shares = {task: f"{share:.1%}" for task, share in results.shares.items() if share < 1}
     for share in dict.fromkeys(shares.values()):
         tasks = [task for task in shares if shares[task] == share]

@@ -36,6 +36,8 @@ def replacing(path: Path, sync: bool = True) -> Iterator[Path]:
                 os.fsync(file.fileno())
         temporary.chmod(0o666 & ~_umask())
         os.replace(temporary, path)
+    except (FileExistsError, NotADirectoryError):
+        raise NasbenchError(f"cannot write {path}: a part of its path is a file, not a folder.") from None
     except OSError as error:
         raise NasbenchError(f"cannot write {path}: {error.strerror or error}.") from None
     finally:

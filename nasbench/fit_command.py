@@ -5,12 +5,12 @@ from __future__ import annotations
 import argparse
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from .commands import processes
 from .errors import NasbenchError
 from .meta_command import fit_meta, meta_options
-from .terminal import Progress, show, some_names
+from .terminal import Progress, plural, show, some_names
 
 if TYPE_CHECKING:
     from surrogates.study import Study
@@ -66,6 +66,10 @@ def _fit(options: argparse.Namespace) -> None:
         given = None if options.train_sizes is None else [int(text) for text in options.train_sizes]
     except ValueError:
         raise NasbenchError(f"--train-sizes are whole numbers, not {', '.join(options.train_sizes)!r}.") from None
+    defaults: dict[str, Any] = {"sources": [], "source_tables": [], "source_counts": None, "leave_out": "task"}
+    for option, default in (defaults | {"target_among_sources": False}).items():
+        if not options.meta and getattr(options, option) != default:
+            raise NasbenchError(f"--{option.replace('_', '-')} goes with --meta.")
     if options.meta:
         fit_meta(options, table, given)
         return
@@ -94,7 +98,7 @@ def _fit(options: argparse.Namespace) -> None:
         lines.append([name, *(f"{tau:.3f}" for tau in taus), *facts])
     columns = ["predictor", *(f"tau, n = {n}" for n in sizes)]
     columns += [f"{what}, n = {sizes[-1]}" for what in ("in 90 % interval", "regret", "fit seconds")]
-    show(f"{table.name}, {task}, {options.target}: means over {study.seeds} draws", columns, lines)
+    show(f"{table.name}, {task}, {options.target}: means over {plural(study.seeds, 'draw')}", columns, lines)
     print(f"scores: {folder / 'scores.csv'}")
     print(f"report: {reports.write(folder)}")
 
@@ -144,7 +148,7 @@ def _check_benchmark(options: argparse.Namespace, table: Table, surrogate: Table
     ]
     columns = ["strategy", "regret on the table", "on the surrogate", "of its cell on the table",
                "tau on visited cells, fitted without them", "fitted to any"]  # fmt: skip
-    show(f"after {check.budget}, means over {check.seeds} runs", columns, lines)
+    show(f"after {check.budget}, means over {plural(check.seeds, 'run')}", columns, lines)
     measures = ("bias", "rmse", "kendall", "coverage_90", "seconds")
     lines = [[one["name"], one["trainings"], *(_digits(one[name]) for name in measures)] for one in facts["drift"]]
     columns = ["trainings", "", "bias", "RMSE", "tau", "in 90 % interval", "training seconds"]

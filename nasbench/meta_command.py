@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from .commands import numbers, processes
 from .errors import NasbenchError
-from .terminal import Progress, names, show, some_names
+from .terminal import Progress, names, plural, show, some_names
 
 if TYPE_CHECKING:
     from .tables import Table
@@ -44,7 +44,8 @@ def fit_meta(options: argparse.Namespace, table: Table, sizes: list[int] | None)
     from .tables import open_table
     from .tables.source_tasks import read_sources
 
-    for option, default in (("target", "accuracy"), ("schedule", None), ("as_benchmark", None), ("curve_epochs", None)):
+    given = {"target": "accuracy", "schedule": None, "as_benchmark": None, "curve_epochs": None, "check": False}
+    for option, default in given.items():
         if getattr(options, option) != default:
             raise NasbenchError(f"--{option.replace('_', '-')} does not go with --meta, which predicts final accuracy.")
     chosen = options.predictor or list(PREDICTORS)
@@ -97,7 +98,7 @@ def _show(folder: Path, predictors: tuple[str, ...], sizes: tuple[int, ...], tar
         [name, *("-" if (name, n) not in means else f"{means[name, n]:.3f}" for n in sizes)] for name in predictors
     ]
     show(
-        f"Kendall's tau, means over {targets} targets and {seeds} draws",
+        f"Kendall's tau, means over {plural(targets, 'target')} and {plural(seeds, 'draw')}",
         ["predictor", *map("n = {}".format, sizes)],
         lines,
     )

@@ -34,6 +34,11 @@ def some_names(text: str) -> list[str]:
     return found
 
 
+def plural(count: int, what: str) -> str:
+    """As in `1 draw` and `5 draws`."""
+    return f"{count} {what}{'s' * (count != 1)}"
+
+
 class Progress:
     """A bar on a terminal; elsewhere silent, or a line a minute where `lines` is set. Both on standard error."""
 

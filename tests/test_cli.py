@@ -139,6 +139,9 @@ def test_a_table_is_drawn(capsys, tmp_path):
         (["fit", "--meta", "--table", "images16", "--task", ""], "at least one target"),
         (["fit", "--table", "digits", "--jobs", "-9"], "at least one process"),
         (["fit", "--table", "digits", "--predictor", ""], "names separated by commas are needed"),
+        (["fit", "--table", "digits", "--sources", "cifar10"], "--sources goes with --meta"),
+        (["fit", "--meta", "--check"], "--check does not go with --meta"),
+        (["fit", "--meta", "--predictor", "ridge", "--train-sizes", "0"], "from two labels on"),
         (["compare", "--tasks", ""], "names separated by commas are needed"),
         (["compare", "--target-among-sources"], "--sources names none"),
         (

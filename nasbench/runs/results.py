@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ..tasks.subsets import share_images
 from .store import COLUMNS, RunKey, read_manifest, read_run, row
 from .suite import Suite
 
@@ -100,6 +101,12 @@ class Results:
                 values = [float("nan") if found[c][i] is None else float(found[c][i]) for c in columns[4:]]
                 rows.append([document["task"], document["strategy"], document["seed"], name, *values])
         return pd.DataFrame(rows, columns=columns)
+
+    @property
+    def leaks(self) -> list[str]:
+        """Tasks that a run learned from, by themselves or by their images, while it searched them."""
+        pairs = self.sources[["task", "source"]].drop_duplicates().itertuples(index=False)
+        return list(dict.fromkeys(task for task, source in pairs if share_images(source, task)))
 
     @functools.cached_property
     def timings(self) -> pd.DataFrame:

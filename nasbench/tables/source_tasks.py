@@ -6,7 +6,6 @@ about the target gets in by another name.
 
 from __future__ import annotations
 
-import functools
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -89,13 +88,23 @@ class Sources(Sequence[SourceTask]):
         return Sources(self.space, tuple(self.tasks[i] for i in positions), self.descriptor)
 
 
-@functools.lru_cache(maxsize=256)
+_known: dict[tuple[str, str, int | None], SourceTask] = {}
+
+
 def read_source(table: Table, task: str, schedule: int | None = None) -> SourceTask:
-    """The trainings of full length on one task of a table.
+    """The trainings of full length on one task of a table: the same object for the same content, however often the
+    table is opened, so that what is learned from it is learned once a process.
 
     A value that was published as the mean of several trainings (the task's attribute `trainings_per_value`) has their
     weight, at the price of one: that is what an evaluation of the target costs which shows such a value.
     """
+    at = (table.checksum, task, schedule)
+    if at not in _known:
+        _known[at] = _read(table, task, schedule)
+    return _known[at]
+
+
+def _read(table: Table, task: str, schedule: int | None) -> SourceTask:
     entry = table.curves(task, schedule)
     accuracies = entry.mean("val_acc")
     known = np.flatnonzero(~np.isnan(accuracies))

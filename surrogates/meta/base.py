@@ -8,6 +8,7 @@ from labels is thus their order, whatever accuracies are like on the target; `Le
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Self
@@ -110,6 +111,11 @@ class MetaPredictor(RegressorMixin, BaseEstimator):
         self._meta_fit(sources)
         return self.fit(np.empty((0, len(sources.space.choices))), np.empty(0))
 
+    @property
+    def _name(self) -> str:
+        """As the catalogue has it: that of the kind, or of the class."""
+        return str(getattr(self, "kind", "")) or re.sub(r"(?<!^)(?=[A-Z])", "_", type(self).__name__).lower()
+
     def check_sources(self, sources: Sources) -> None:
         """NasbenchError for sources that this cannot learn from, before anything is learned."""
         space = open_space(self.space).whole
@@ -117,8 +123,8 @@ class MetaPredictor(RegressorMixin, BaseEstimator):
             raise NasbenchError(f"the source tasks are of the space {sources.space.name}, and this is of {space.name}.")
         if len(sources) < self.least_sources:
             raise NasbenchError(
-                f"{type(self).__name__} learns what differs between tasks and needs at least {self.least_sources} "
-                f"source tasks, not {len(sources)}; rank_transfer and its like can do with one."
+                f"{self._name} learns what differs between tasks and needs at least {self.least_sources} source tasks, "
+                f"not {len(sources)}; rank_transfer and its like can do with one."
             )
 
     def fit(self, X: Any, y: Any) -> Self:
@@ -155,7 +161,7 @@ class MetaPredictor(RegressorMixin, BaseEstimator):
 
     def _check_learned(self) -> None:
         if not hasattr(self, "sources_"):
-            raise NasbenchError(f"{type(self).__name__} learns on other tasks first: call meta_fit before fit.")
+            raise NasbenchError(f"{self._name} learns on other tasks first: call meta_fit before fit.")
 
     def _index(self, X: Any) -> np.ndarray:
         space = open_space(self.space).whole

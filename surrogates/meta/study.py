@@ -160,6 +160,8 @@ def _check(study: MetaStudy, world: dict[str, tuple[Data, Sources]]) -> None:
                 predictor.check_sources(sources)
             elif CATALOGUE[name].sees != "cells":
                 raise NasbenchError(f"{name!r} sees {CATALOGUE[name].sees}, and --meta compares predictors of cells.")
+        if max(study.train_sizes) < 2 and not any(CATALOGUE[name].sees == "tasks" for name in study.predictors):
+            raise NasbenchError("predictors from scratch learn from two labels on: ask for more with --train-sizes.")
         for n in study.train_sizes:
             if not 0 <= n <= len(data.truth) - 2:
                 raise NasbenchError(f"{n} labels are not possible: there are results for {len(data.truth)} cells.")

@@ -365,7 +365,7 @@ def test_a_page_says_that_results_leak_where_they_do(toys, tmp_path, sources):
     suite = Suite("leak", ("toy1",), strategies, 2, "5evals", sources=sources, target_among_sources=True)
     compare(suite, CATALOGUE, tmp_path / "out", toys, jobs=1)
     page = reports.write(tmp_path / "out").read_text()
-    assert ("what these strategies found leaks from it" in page) == ("toy1" in sources)
+    assert ("These results leak" in page) == ("toy1" in sources)
     assert "without the target" not in page
 
 
