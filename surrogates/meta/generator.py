@@ -73,10 +73,10 @@ class CellGenerator:
     def _choice(self, weights: Weights, cells: Tensor, tasks: Tensor, i: int) -> Tensor:
         """Logarithms [m, c] of the chances of the c choices of decision i, after those before it in cells [m, d]."""
         before = [torch.nn.functional.one_hot(cells[:, k], size) for k, size in enumerate(self._sizes[:i])]
-        open_ = torch.zeros(len(cells), sum(self._sizes[i:]), dtype=torch.int64)
+        later = torch.zeros(len(cells), sum(self._sizes[i:]), dtype=torch.int64)
         place = torch.zeros(len(cells), len(self._sizes))
         place[:, i] = 1
-        known = torch.cat([*before, open_], dim=1).to(torch.float32)
+        known = torch.cat([*before, later], dim=1).to(torch.float32)
         logits = evaluate(weights, torch.cat([known, place, tasks], dim=1))[:, : self._sizes[i]]
         return torch.log_softmax(logits, dim=1)
 
