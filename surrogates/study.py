@@ -29,6 +29,7 @@ from scipy.stats import rankdata
 
 from nasbench.errors import NasbenchError, first_line, unknown
 from nasbench.files import read_json, replacing
+from nasbench.processes import deaf_to_interrupts
 from nasbench.spaces import Space, open_space
 from nasbench.spaces.cells import EDGES
 from nasbench.tables import PROXIES, Curves, Table
@@ -285,7 +286,8 @@ def _run(
 
     better = study.target == "accuracy"
     tasks = (delayed(one_draw)(job, data, space, better) for job in todo)
-    return Parallel(n_jobs=jobs, return_as="generator_unordered", max_nbytes=None)(tasks)
+    with deaf_to_interrupts():
+        return Parallel(n_jobs=jobs, return_as="generator_unordered", max_nbytes=None)(tasks)
 
 
 def one_draw(

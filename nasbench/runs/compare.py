@@ -22,6 +22,7 @@ from typing import Any
 
 from ..benchmarks import Benchmark
 from ..errors import NasbenchError, first_line, unknown
+from ..processes import deaf_to_interrupts
 from ..tables import Table, open_table
 from .budget import Budget, Ledger
 from .results import Results
@@ -234,9 +235,11 @@ def _work_in_parallel(
 
     parallel = joblib.Parallel(n_jobs=jobs, return_as="generator_unordered", batch_size=1)
     try:
-        yield from parallel(
-            joblib.delayed(_work)(folder, suite, source, chosen[chunk[0].strategy], chunk) for chunk in chunks
-        )
+        with deaf_to_interrupts():
+            finished = parallel(
+                joblib.delayed(_work)(folder, suite, source, chosen[chunk[0].strategy], chunk) for chunk in chunks
+            )
+        yield from finished
     except BrokenProcessPool:  # joblib's TerminatedWorkerError is one
         raise NasbenchError(
             "a worker process died, killed by the system or by a strategy; the runs that finished are kept, and the "

@@ -29,6 +29,7 @@ from threadpoolctl import threadpool_limits
 
 from nasbench.errors import NasbenchError, first_line
 from nasbench.files import read_json, replacing
+from nasbench.processes import deaf_to_interrupts
 from nasbench.tables import Table
 from nasbench.tables.source_tasks import Sources, read_sources
 
@@ -228,7 +229,8 @@ def _run(
     from joblib import Parallel, delayed
 
     tasks = (delayed(one_target)(job, names, study, *world[job.target]) for job, names in todo)
-    return Parallel(n_jobs=jobs, return_as="generator_unordered", max_nbytes=None)(tasks)
+    with deaf_to_interrupts():
+        return Parallel(n_jobs=jobs, return_as="generator_unordered", max_nbytes=None)(tasks)
 
 
 def one_target(

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from nasbench.errors import NasbenchError
 from nasbench.networks import Skeleton, is_constant
 from nasbench.networks.graph import check_cell
+from nasbench.processes import deaf_to_interrupts
 from nasbench.training import Arrays, Protocol
 
 from .catalogue import PROXIES, Entry, entry_of
@@ -75,9 +76,11 @@ def score_cells(
     else:
         import joblib
 
-        parallel = joblib.Parallel(n_jobs=processes, max_nbytes=None)
+        parallel = joblib.Parallel(n_jobs=processes, max_nbytes=None, return_as="generator")
         try:
-            rows = parallel(joblib.delayed(_score)(*job) for job in jobs)
+            with deaf_to_interrupts():
+                scored = parallel(joblib.delayed(_score)(*job) for job in jobs)
+            rows = list(scored)
         except BrokenProcessPool:  # joblib's TerminatedWorkerError is one
             raise NasbenchError(
                 "A worker process died, perhaps for want of memory: try fewer processes or a smaller batch_size."
