@@ -8,6 +8,8 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
+from nasbench.terminal import plural
+
 from . import style, tables
 from .findings import listed
 from .meta_study import EQUAL, MetaStudy, with_labels
@@ -70,14 +72,14 @@ def sentence(study: MetaStudy, found: pd.DataFrame) -> str:
         return ""
     if found.empty:
         return "Meta-learning never harms here: no meta-learned predictor is below the best from scratch on any target."
-    counts, of = found.groupby("predictor").size(), f"{cases} case{'s' * (cases != 1)}"
+    counts = found.groupby("predictor").size()
     parts = [f"{name} in {counts[name]}" for name in study.learned if name in counts]
     never = [name for name in study.learned if name not in counts]
     worst = found.iloc[0]
     return (
-        f"Negative transfer: of {of}, a target and a number of labels each, the predictor from scratch that "
-        f"is best in the case beats {listed(parts)}{', and never ' + listed(never) if never else ''}; worst is "
-        f"{worst['predictor']} on {worst['task']} {with_labels(worst['n'])} ({number(worst['tau'])} against "
+        f"Negative transfer: of {plural(cases, 'case')}, a target and a number of labels each, the predictor from "
+        f"scratch that is best in the case beats {listed(parts)}{', and never ' + listed(never) if never else ''}; "
+        f"worst is {worst['predictor']} on {worst['task']} {with_labels(worst['n'])} ({number(worst['tau'])} against "
         f"{number(worst['best_tau'])})."
     )
 
