@@ -117,15 +117,17 @@ def _swap(new: Path, target: Path) -> None:
 
 def _build(study: Study, folder: Path) -> None:
     from . import style
-    from .figures import bands
+    from .figures import bands, mean_bands
 
     analyses = [analyse(study, metric) for metric in study.metrics]
     curves = {found.metric: bands(study, found.metric, found.order) for found in analyses}
+    many = len(study.tasks) > findings.MANY
+    means = {found.metric: mean_bands(study, found.metric, found.order) for found in analyses if many}
     looks = style.looks(study.families)
     space = study.space
     cells = best_cells(study, space)
     with style.styled():
-        figures = {shown.name: shown for shown in _figures(study, analyses, curves, looks, folder, space, cells)}
+        figures = {shown.name: shown for shown in _figures(study, analyses, curves, means, looks, folder, space, cells)}
     amounts = Amounts(study)
     chosen = {metric: choices.choices(amounts, metric) for metric in study.metrics}
     shown_tables = {table.name: table for table in _tables(study, analyses, cells)}
@@ -150,7 +152,7 @@ def _build(study: Study, folder: Path) -> None:
     shown_tables |= {f"choice_{m}": choices.matrix(amounts, m, found) for m, found in chosen.items()}
     for table in shown_tables.values():
         save_table(folder, table)
-    (folder / "tables" / "anytime.csv").write_text(_curves(study, analyses, curves), **UTF8)
+    (folder / "tables" / "anytime.csv").write_text(_curves(study, analyses, curves, means), **UTF8)
     more = {"chosen": chosen, "compared": compared, "paretos": paretos}
     more["learned"] = sources.in_words(study, amounts, analyses[0]) if learned is not None else []
     page = _render(study, analyses, figures, shown_tables, looks, **more)
@@ -161,6 +163,7 @@ def _figures(
     study: Study,
     analyses: Sequence[Analysis],
     curves: Mapping[str, dict[str, Bands]],
+    means: Mapping[str, dict[str, Bands]],
     looks: dict[str, Look],
     folder: Path,
     space: Space | None,
@@ -178,13 +181,11 @@ def _figures(
         draw = crowds.overview if crowded else figures.anytime
         figure = draw(study, metric, looks, found.order, curves[metric])
         yield show(f"anytime_{metric}", figure, f"{word} regret over budget")
-        families = curves[metric]
-        if len(study.tasks) > findings.MANY:
-            families = figures.mean_bands(study, metric, found.order)
-            figure = draw(study, metric, looks, found.order, families)
+        if metric in means:
+            figure = draw(study, metric, looks, found.order, means[metric])
             yield show(f"together_{metric}", figure, f"{word} regret over budget, mean over tasks")
         if crowded:
-            figure = crowds.by_family(study, metric, looks, found.order, families)
+            figure = crowds.by_family(study, metric, looks, found.order, means.get(metric, curves[metric]))
             yield show(f"families_{metric}", figure, f"{word} regret over budget, family by family")
         if study.suite.workers > 1:
             along = figures.bands(study, metric, found.order, "clock")
@@ -262,13 +263,19 @@ def _tables(study: Study, analyses: Sequence[Analysis], cells: Sequence[Found]) 
             yield table
 
 
-def _curves(study: Study, analyses: Sequence[Analysis], curves: Mapping[str, dict[str, Bands]]) -> str:
-    """The points of the curves as CSV."""
+def _curves(
+    study: Study,
+    analyses: Sequence[Analysis],
+    curves: Mapping[str, dict[str, Bands]],
+    means: Mapping[str, dict[str, Bands]],
+) -> str:
+    """The points of the curves as CSV; of many tasks those of their mean too."""
     frames = []
     for found in analyses:
-        for task in study.tasks:
-            for name, (x, mean, low, high) in curves[found.metric][task].items():
-                runs = len(study.values(found.metric, task, name))
+        for task, shown in (means.get(found.metric, {}) | curves[found.metric]).items():
+            of = [task] if task in study.tasks else study.tasks
+            for name, (x, mean, low, high) in shown.items():
+                runs = min(len(study.values(found.metric, one, name)) for one in of)
                 labels = {"metric": METRICS[found.metric], "task": task, "strategy": name, "runs": runs}
                 frames.append(pd.DataFrame(labels | {"spent": x, "regret_mean": mean, "low": low, "high": high}))
     found_frame = pd.concat(frames) if frames else pd.DataFrame()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from nasbench.cli import main
@@ -48,3 +49,8 @@ def test_the_page_folds_tasks_away(nine):
     assert "in the mean over 9 tasks" in page
     assert (nine / "report" / "figures" / "together_val.svg").exists()
     assert (nine / "report" / "tables" / "scores_val_cora.csv").exists()
+    points = pd.read_csv(nine / "report" / "tables" / "anytime.csv")
+    points = points[(points["metric"] == "validation") & (points["spent"] == 6)]
+    means = points.groupby(points["task"] == "mean over 9 tasks")["regret_mean"].mean()
+    assert len(points) == 2 * 10
+    assert means[True] == pytest.approx(means[False], rel=1e-4)
