@@ -211,16 +211,16 @@ def test_kernels_that_are_wrong_or_do_not_compile_are_not_used(monkeypatch, capl
     monkeypatch.delenv("NASBENCH_NO_KERNELS", raising=False)
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
 
-    def broken(device):
+    def broken(device, precision):
         raise RuntimeError("no such\ninstruction")
 
     for answer, says in (
-        (lambda device: 0.5, "5.0e-01 away"),
-        (lambda device: float("nan"), "nan"),
+        (lambda device, precision: 0.5, "5.0e-01 away"),
+        (lambda device, precision: float("nan"), "nan"),
         (broken, "no such"),
     ):
         monkeypatch.setattr(check, "fused_error", answer)
-        engines._fused_agrees.cache_clear()
+        engines._precision.cache_clear()
         caplog.clear()
         assert engines.engine_name("cuda") == engines.engine_name("cuda") == "stacked"
         (record,) = caplog.records
@@ -228,12 +228,15 @@ def test_kernels_that_are_wrong_or_do_not_compile_are_not_used(monkeypatch, capl
         assert "\n" not in record.message
     with pytest.raises(NasbenchError, match="storage = 'bfloat16' needs the fused kernels"):
         trainer_module.train_together([(CELLS[0], 0)], blobs(), SMALL, "cpu", storage="bfloat16")
-    engines._fused_agrees.cache_clear()
-    monkeypatch.setattr(check, "fused_error", lambda device: 1e-6)
-    assert engines.use_fused("cuda")
+    for wrong, found in (("tf32x3", "ieee"), ("ieee", "tf32x3")):
+        engines._precision.cache_clear()
+        errors = {wrong: 1e-3, found: 1e-6}
+        monkeypatch.setattr(check, "fused_error", lambda device, precision, errors=errors: errors[precision])
+        assert engines.fused_precision("cuda") == found
+        assert engines.engine_name("cuda").endswith(found)
     monkeypatch.setenv("NASBENCH_NO_KERNELS", "1")
-    assert not engines.use_fused("cuda")
-    engines._fused_agrees.cache_clear()
+    assert engines.fused_precision("cuda") is None
+    engines._precision.cache_clear()
 
 
 def test_the_measurement_runs_on_a_cpu_too():

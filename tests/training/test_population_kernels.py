@@ -30,11 +30,14 @@ BATCH, CLASSES = 16, 5
 # All operations; a dead edge, since nothing reaches node 1; the constant cell.
 CELLS = [(3, 1, 2, 4, 1, 3), (0, 3, 2, 1, 0, 4), (0,) * 6]
 
+TUNING = fused.Tuning(tile=1 << 15, parts=2) if DEVICE == "cpu" else fused.DEFAULT
+"""Large tiles, which the interpreter takes faster."""
+
 
 class Case:
     """A population with the same weights in the fused engine and in stacked float64, and a batch."""
 
-    def __init__(self, cells, shape, storage="float32", **values):
+    def __init__(self, cells, shape, storage="float32", tuning=TUNING, **values):
         self.protocol = Protocol(batch_size=BATCH, **values)
         skeleton = self.protocol.skeleton(CLASSES, shape)
         self.plan = Plan.of(cells, skeleton)
@@ -45,8 +48,7 @@ class Case:
         self.x = torch.from_numpy(rng.standard_normal((len(cells), BATCH, *shape)).astype(np.float32))
         self.y = torch.from_numpy(rng.integers(0, CLASSES, (len(cells), BATCH)))
         self.exact = StackedEngine(self.plan, self.vectors, self.protocol, dtype=torch.float64)
-        tile = 1 << 15 if DEVICE == "cpu" else fused.TILE
-        self.fused = fused.FusedEngine(self.plan, self.vectors, self.protocol, DEVICE, storage, tile, parts=2)
+        self.fused = fused.FusedEngine(self.plan, self.vectors, self.protocol, DEVICE, storage, tuning)
         self.fused.maps.fill_(float("nan"))  # what is read before it is written shows
 
     def largest_error(self) -> float:
@@ -67,13 +69,19 @@ def test_gradients_equal_float64_and_company_changes_nothing():
     case = Case(CELLS, (8, 8, 3), channels=8)
     assert case.largest_error() < 1e-5
     plan = Plan.of(CELLS[1:2], case.protocol.skeleton(CLASSES, (8, 8, 3)))
-    engine = fused.FusedEngine(plan, case.vectors[1:2], case.protocol, DEVICE, tile=case.fused.tile, parts=2)
+    engine = fused.FusedEngine(plan, case.vectors[1:2], case.protocol, DEVICE, tuning=TUNING)
     engine.gradients(case.x[1:2].to(DEVICE), case.y[1:2].to(DEVICE))
     np.testing.assert_array_equal(engine.vector(engine.gradient, 0), case.fused.vector(case.fused.gradient, 1))
 
 
 def test_gradients_with_residual_reductions_and_odd_widths():
     assert Case([(2, 0, 4, 0, 3, 1)], (4, 8, 2), channels=3, reduction="residual").largest_error() < 1e-5
+
+
+def test_gradients_with_tiles_of_a_device_and_odd_maps():
+    """Maps of 6x10, 3x5 and 2x3: strides leave a last row and column."""
+    case = Case([(3, 2, 0, 4, 0, 1)], (6, 10, 2), tuning=fused.DEFAULT, channels=3)
+    assert case.largest_error() < 1e-5
 
 
 def test_a_step_and_an_evaluation_equal_float64():
@@ -104,7 +112,7 @@ def test_the_trainer_drives_the_kernels(monkeypatch):
     arrays = Arrays(*part(16), *part(5), *part(0), 2)
     protocol, jobs = Protocol(channels=4, epochs=1, batch_size=16), [((0, 0, 0, 1, 0, 0), 0)]
     (stacked,) = trainer.train_together(jobs, arrays, protocol, "cpu")
-    monkeypatch.setattr(trainer, "open_engine", lambda *how: fused.FusedEngine(*how, tile=1 << 15, parts=2))
+    monkeypatch.setattr(trainer, "open_engine", lambda *how: fused.FusedEngine(*how, tuning=TUNING))
     (found,) = trainer.train_together(jobs, arrays, protocol, DEVICE)
     np.testing.assert_allclose(found.train_loss, stacked.train_loss, rtol=1e-5)
     assert (found.train_acc, found.val_acc) == (stacked.train_acc, stacked.val_acc)

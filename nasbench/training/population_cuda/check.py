@@ -26,14 +26,14 @@ CELLS = ((3, 1, 2, 4, 1, 3), (0, 3, 2, 1, 0, 4), (4, 4, 1, 4, 2, 1), (0,) * 6)
 SHAPE, CLASSES = (8, 8, 3), 5
 
 
-def fused_error(device: str, reduction: str = "plain", storage: str = "float32") -> float:
+def fused_error(device: str, reduction: str = "plain", storage: str = "float32", precision: str = "ieee") -> float:
     """Largest error of the fused kernels' gradients over the largest gradient of the network, of all CELLS."""
-    return _errors(device, reduction, storage)[1]
+    return _errors(device, reduction, storage, precision)[1]
 
 
-def _errors(device: str, reduction: str, storage: str) -> tuple[float, float]:
+def _errors(device: str, reduction: str, storage: str, precision: str) -> tuple[float, float]:
     """Of stacked torch in float32 and of the fused kernels, against stacked torch in float64 on the CPU."""
-    from .fused import FusedEngine
+    from .fused import FusedEngine, Tuning
 
     protocol = Protocol(channels=8, batch_size=32, reduction=reduction)
     skeleton = protocol.skeleton(CLASSES, SHAPE)
@@ -47,7 +47,7 @@ def _errors(device: str, reduction: str, storage: str) -> tuple[float, float]:
     exact = StackedEngine(plan, vectors, protocol, "cpu", torch.float64)
     stacked, fused = (
         StackedEngine(plan, vectors, protocol, device),
-        FusedEngine(plan, vectors, protocol, device, storage),
+        FusedEngine(plan, vectors, protocol, device, storage, Tuning(precision)),
     )
     fused.maps.fill_(float("nan"))  # what is read before it is written shows
     _, _, gradients = exact.gradients(x, y)
@@ -86,18 +86,18 @@ def same_bits(device: str, cells: Sequence[tuple[int, ...]] = CELLS) -> bool:
 def main() -> None:
     """Check and measure the first CUDA device."""
     from ...terminal import show
-    from .engines import engine_name
+    from .engines import PRECISIONS, engine_name
     from .measure import ceilings, rates
 
     if not torch.cuda.is_available():
         raise NasbenchError("this check needs a CUDA device, and torch finds none here.")
     lines = []
     for reduction in ("plain", "residual"):
-        stacked, fused = _errors("cuda", reduction, "float32")
-        half = _errors("cuda", reduction, "bfloat16")[1]
-        lines.append([reduction, f"{stacked:.1e}", f"{fused:.1e}", f"{half:.1e}"])
+        errors = [fused_error("cuda", reduction, precision=precision) for precision in PRECISIONS]
+        stacked, half = _errors("cuda", reduction, "bfloat16", PRECISIONS[0])
+        lines.append([reduction, *(f"{error:.1e}" for error in (stacked, *errors, half))])
     title = f"{torch.cuda.get_device_name()}, torch {torch.__version__}: largest gradient error, relative"
-    show(title, ["reductions", "stacked", "fused", "fused, bfloat16 maps"], lines)
+    show(title, ["reductions", "stacked", *(f"fused, {one}" for one in PRECISIONS), "fused, bfloat16 maps"], lines)
     show("populations", ["engine", "same bits in company"], [[engine_name("cuda"), str(same_bits("cuda"))]])
     show("ceilings, measured", ["what", "value"], [[name, f"{value:.1f}"] for name, value in ceilings("cuda").items()])
     columns = ["channels", "trainer", "networks", "networks x epochs / s", "TFLOP/s", "GB/s"]

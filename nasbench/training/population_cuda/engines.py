@@ -8,6 +8,7 @@ and stacked torch takes their place. NASBENCH_NO_KERNELS=1 in the environment tu
 from __future__ import annotations
 
 import logging
+import math
 import os
 from functools import cache
 from importlib.metadata import version
@@ -23,8 +24,10 @@ from .plan import Plan, Vectors
 
 logger = logging.getLogger(__name__)
 
-TOLERANCE = 1e-4
-"""Largest error of a gradient, over the largest gradient, that counts as agreement."""
+PRECISIONS = ("tf32x3", "ieee")
+"""How the kernels may multiply float32, see `fused.Tuning`; the first that is right on a device is used there."""
+TOLERANCE = 1e-5
+"""Largest error of a gradient, over the largest gradient, that counts as right."""
 
 
 class Engine(Shape):
@@ -43,38 +46,43 @@ class Engine(Shape):
         ...
 
 
-def use_fused(device: str) -> bool:
-    """Whether the fused kernels compute here."""
+def fused_precision(device: str) -> str | None:
+    """How the fused kernels multiply float32 here; None where they do not compute."""
     if os.environ.get("NASBENCH_NO_KERNELS") or torch.device(device).type != "cuda" or not torch.cuda.is_available():
-        return False
-    return _fused_agrees(device)
+        return None
+    return _precision(device)
 
 
 @cache
-def _fused_agrees(device: str) -> bool:
-    try:
-        from .check import fused_error
+def _precision(device: str) -> str | None:
+    problems = []
+    for precision in PRECISIONS:
+        try:
+            from .check import fused_error
 
-        error = fused_error(device)
-        problem = "" if error < TOLERANCE else f"their gradients are {error:.1e} away from float64's"
-    except Exception as found:  # whatever a compiler or a driver raises
-        problem = first_line(found)
-    if problem:
-        logger.warning("The fused kernels are not used on %s (%s): stacked torch trains.", device, problem)
-    return not problem
+            error = fused_error(device, precision=precision)
+            problem = f"{precision}: gradients are {error:.1e} away from float64's"
+        except Exception as found:  # whatever a compiler or a driver raises
+            error, problem = math.nan, f"{precision}: {first_line(found)}"
+        if error < TOLERANCE:
+            return precision
+        problems.append(problem)
+    logger.warning("The fused kernels are not used on %s (%s): stacked torch trains.", device, "; ".join(problems))
+    return None
 
 
 def engine_name(device: str) -> str:
     """Which engine `open_engine` takes on this device, with the version of what compiles it."""
-    return f"fused triton {version('triton')}" if use_fused(device) else "stacked"
+    precision = fused_precision(device)
+    return f"fused triton {version('triton')} {precision}" if precision else "stacked"
 
 
 def open_engine(plan: Plan, vectors: Vectors, protocol: Protocol, device: str, storage: str = "float32") -> Engine:
     """The engine for a plan; NasbenchError for a storage that it has not."""
-    if use_fused(device):
-        from .fused import FusedEngine
+    if precision := fused_precision(device):
+        from .fused import FusedEngine, Tuning
 
-        return FusedEngine(plan, vectors, protocol, device, storage)
+        return FusedEngine(plan, vectors, protocol, device, storage, Tuning(precision))
     if storage != "float32":
         raise NasbenchError(f"storage = {storage!r} needs the fused kernels, which do not run here: use float32.")
     return stacked.StackedEngine(plan, vectors, protocol, device)
@@ -82,7 +90,7 @@ def open_engine(plan: Plan, vectors: Vectors, protocol: Protocol, device: str, s
 
 def member_bytes(plan: Plan, batch: int, device: str, storage: str = "float32") -> int:
     """Device memory that one network takes, about."""
-    if use_fused(device):
+    if fused_precision(device):
         from . import fused
 
         return fused.member_bytes(plan, batch, storage)

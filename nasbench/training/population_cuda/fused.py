@@ -1,8 +1,8 @@
 """A population through fused Triton kernels: about 65 launches a training step for networks of one cell a stage.
 
 Feature maps and their gradients are stored as float32 or bfloat16; parameters, statistics and all sums are float32.
-Products of float32 are exact float32 ones, not tf32. Maps in bfloat16 move the gradients of a whole network by some
-ten percent, in exact arithmetic as here, since they move what ReLU lets through.
+Maps in bfloat16 move the gradients of a whole network by some ten percent, in exact arithmetic as here, since they move
+what ReLU lets through.
 
 The kernels were tested through Triton's interpreter; neither their speed nor their results have been measured on a GPU
 yet, which is why `engines` checks them there before use.
@@ -10,6 +10,7 @@ yet, which is why `engines` checks them there before use.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -23,15 +24,37 @@ from . import kernels, kernels_backward
 from .layout import Layout
 from .plan import Plan, Vectors
 
-TILE, PARTS, STAGES = 2048, 8, 2
-"""Pixels x channels of a tile; programs that share a network's batch statistics in one slot, a power of 2; how far
-loads run ahead of products. Reasoned, not measured: small enough for the shared memory of any card from 2020 on."""
+
+@dataclass(frozen=True)
+class Tuning:
+    """How the kernels cut up their work, chosen by what Triton compiles for Hopper (registers, shared memory and
+    instructions of the loops, for 8 and 16 channels); not by measurement yet.
+
+    Attributes:
+        precision: of products of float32: `tf32x3`, three tensor-core products of their upper and lower halves, or
+            `ieee`. Products of bfloat16 maps do not depend on it.
+        tile: pixels x channels of a tile. Triton's interpreter is faster with large ones.
+        parts: programs that share a network's batch statistics in one slot; a power of 2.
+        stages: how far loads run ahead of products.
+        warps: of a program that multiplies.
+    """
+
+    precision: str = "ieee"
+    tile: int = 2048
+    parts: int = 8
+    stages: int = 1
+    warps: int = 4
+
+
+DEFAULT = Tuning()
+ROWS = 64
+"""Weights of a channel that a program computes the gradients of, at least: Hopper's tensor cores take 64 at a time."""
 IMAGES = 32
 """Images that the classifier takes at a time, at most."""
 
 
 def padded(count: int, least: int = 16) -> int:
-    """The power of 2 from `count` up, as Triton's blocks want it."""
+    """The power of 2 from `count` up, as Triton's blocks want it; the inner side of a product is 16 at least."""
     return max(least, 1 << (count - 1).bit_length())
 
 
@@ -41,9 +64,6 @@ class FusedEngine:
     Args:
         vectors: the members' initial parameters.
         storage: `float32` or `bfloat16`.
-        tile: elements of a tile, pixels x channels.
-        parts: programs that share a network's batch statistics in one slot; a power of 2. Large tiles and few parts
-            make Triton's interpreter faster.
     """
 
     def __init__(
@@ -53,16 +73,14 @@ class FusedEngine:
         protocol: Protocol,
         device: str = "cuda",
         storage: str = "float32",
-        tile: int = TILE,
-        parts: int = PARTS,
+        tuning: Tuning = DEFAULT,
     ) -> None:
-        self.plan, self.protocol, self.count, self.tile = plan, protocol, len(plan.members), tile
-        self.parts = parts
+        self.plan, self.protocol, self.count, self.tuning = plan, protocol, len(plan.members), tuning
         self.layout = layout = Layout(plan, protocol.batch_size)
         self.nodes = plan.graph.nodes
         dtype = {"float32": torch.float32, "bfloat16": torch.bfloat16}[storage]
         self.operand = {"float32": kernels.tl.float32, "bfloat16": kernels.tl.bfloat16}[storage]
-        slots = len(plan.graph.edges)
+        slots, parts = len(plan.graph.edges), tuning.parts
         # Not filled: every element that is read was written before.
         self.maps = torch.empty(layout.elements, dtype=dtype, device=device)
         self.theta = torch.from_numpy(layout.rows(vectors)).to(device)
@@ -112,8 +130,8 @@ class FusedEngine:
 
     def _tiling(self, node: Node, channels: int) -> dict[str, int]:
         """Pixels of a tile, and of the part of a network's pixels that one program goes through."""
-        tile = max(16, min(self.tile // padded(channels), padded(self._pixels(node))))
-        return {"TILE": tile, "CHUNK": -(-self._pixels(node) // (self.parts * tile)) * tile}
+        tile = max(16, min(self.tuning.tile // padded(channels, 8), padded(self._pixels(node))))
+        return {"TILE": tile, "CHUNK": -(-self._pixels(node) // (self.tuning.parts * tile)) * tile}
 
     def _source(self, node: int, x: Tensor, stride: int) -> tuple[Tensor, int]:
         """The tensor that a node's maps are in, and how far apart those of two networks are."""
@@ -124,9 +142,10 @@ class FusedEngine:
     def _shapes(self, source: Node, target: Node) -> dict[str, Any]:
         return {
             **self.sizes, "PARAMETERS": self.layout.parameters, "BATCH": self.protocol.batch_size,
-            "HIGH": source.height, "WIDE": source.width, "C_IN": source.channels, "P_IN": padded(source.channels),
-            "HEIGHT": target.height, "WIDTH": target.width, "C_OUT": target.channels, "P_OUT": padded(target.channels),
-            "num_stages": STAGES, "OPERAND": self.operand,
+            "HIGH": source.height, "WIDE": source.width, "C_IN": source.channels, "P_IN": padded(source.channels, 8),
+            "HEIGHT": target.height, "WIDTH": target.width, "C_OUT": target.channels,
+            "P_OUT": padded(target.channels, 8), "OPERAND": self.operand, "PRECISION": self.tuning.precision,
+            "num_stages": self.tuning.stages, "num_warps": self.tuning.warps,
             "PRODUCT": self.operand if self.maps.is_cuda else kernels.tl.float32,
         }  # fmt: skip
 
@@ -140,26 +159,27 @@ class FusedEngine:
                 if run.edge.operation == "pool2" or (run.edge.operation == "norm" and not train):
                     continue
                 source, stride = self._source(run.edge.source, x, image_stride)
-                kernels.convolve[(self.count, self.parts, run.count)](
+                kernels.convolve[(self.count, self.tuning.parts, run.count)](
                     source, self.maps, self.theta, self.codes, self.slots, self.partials, run.first, stride,
                     **self._shapes(run.source, run.target), STRIDE=run.edge.stride, RELU=run.edge.relu,
-                    MOMENTS=train and run.edge.norm, **tiling,
+                    MOMENTS=train and run.edge.norm, DEPTH=padded(run.source.channels), **tiling,
                 )  # fmt: skip
             first = next(self.layout.runs(node)).first
             sizes = {**self.sizes, "PARAMETERS": self.layout.parameters, "BATCH": batch, "TRAIN": train}
-            sizes |= {"C": shape.channels, "P": padded(shape.channels), "CHUNK": tiling["CHUNK"]}
+            sizes |= {"C": shape.channels, "CHUNK": tiling["CHUNK"]}
             if node != last:
                 kernels.gather[(self.count, -(-self._pixels(shape) // tiling["TILE"]))](
                     self.maps, self.theta, self.codes, self.slots, self.partials, self.moments, self.running, first,
-                    count, **sizes, HEIGHT=shape.height, WIDTH=shape.width, TILE=tiling["TILE"],
+                    count, **sizes, HEIGHT=shape.height, WIDTH=shape.width, P=padded(shape.channels, 8),
+                    TILE=tiling["TILE"],
                 )  # fmt: skip
                 continue
             classes = self.plan.graph.classes
             kernels.classify[(self.count,)](
                 self.maps, self.theta, self.gradient, self.slots, self.partials, self.moments, self.running,
                 y, self.losses, self.right, first, label_stride,
-                **sizes, PIXELS=shape.height * shape.width, HEAD=self.layout.head, CLASSES=classes,
-                P_CLASSES=padded(classes), IMAGES=min(IMAGES, padded(batch)),
+                **sizes, P=padded(shape.channels), PIXELS=shape.height * shape.width, HEAD=self.layout.head,
+                CLASSES=classes, P_CLASSES=padded(classes), IMAGES=min(IMAGES, padded(batch)),
             )  # fmt: skip
 
     def _backward(self, node: int, x: Tensor) -> None:
@@ -170,25 +190,29 @@ class FusedEngine:
             edge = next((edge for edge in leaving if edge.operation == "conv"), leaving[0])
             target = self.nodes[edge.target]
             tile = self._tiling(shape, max(shape.channels, target.channels))["TILE"]
-            kernels_backward.map_gradient[(self.count, -(-self._pixels(shape) // tile))](
+            quarter = -(-shape.height // edge.stride) * -(-shape.width // edge.stride) * self.protocol.batch_size
+            kernels_backward.map_gradient[(self.count, edge.stride**2 * -(-quarter // tile))](
                 self.maps, self.theta, self.codes, self.slots, self.leaving, self.partials, self.moments,
                 self.layout.leave[node], len(leaving), **self._shapes(shape, target), STRIDE=edge.stride,
-                RELU=edge.relu, NORMALISE=edge.norm, TILE=tile,
+                RELU=edge.relu, NORMALISE=edge.norm, DEPTH=padded(target.channels), TILE=tile,
             )  # fmt: skip
         for run in self.layout.runs(node):
             edge, pixels = run.edge, self._pixels(shape)
             if edge.norm:
-                kernels_backward.normalisation_sums[(self.count, self.parts, run.count)](
+                kernels_backward.normalisation_sums[(self.count, self.tuning.parts, run.count)](
                     self.maps, self.codes, self.slots, self.partials, self.moments, run.first, **self.sizes,
-                    PIXELS=pixels, C=shape.channels, P=padded(shape.channels), **self._tiling(shape, shape.channels),
+                    PIXELS=pixels, C=shape.channels, P=padded(shape.channels, 8),
+                    **self._tiling(shape, shape.channels),
                 )  # fmt: skip
             if edge.operation in ("conv", "norm"):
                 source, stride = self._source(edge.source, x, x[0].numel())
-                tile = self._tiling(shape, max(run.source.channels, shape.channels))["TILE"]
-                kernels_backward.weight_gradient[(self.count, run.count, max(1, edge.kernel**2))](
+                rows = padded(run.source.channels, ROWS)
+                tile = self._tiling(shape, max(rows // 2, shape.channels))["TILE"]
+                groups = max(1, -(-(edge.kernel**2) // (rows // run.source.channels)))
+                kernels_backward.weight_gradient[(groups, self.count, run.count)](
                     source, self.maps, self.theta, self.gradient, self.codes, self.slots, self.partials, self.moments,
                     run.first, stride, **self._shapes(run.source, shape), STRIDE=edge.stride, RELU=edge.relu,
-                    NORMALISE=edge.norm, TILE=tile,
+                    NORMALISE=edge.norm, ROWS=rows, TILE=tile,
                 )  # fmt: skip
 
 
@@ -196,5 +220,5 @@ def member_bytes(plan: Plan, batch: int, storage: str = "float32") -> int:
     """Device memory that one network takes, without its batches."""
     one = Plan(plan.graph, (plan.graph,), tuple((edge,) for edge in plan.graph.edges))
     alone = Layout(one, batch)
-    statistics = len(plan.graph.edges) * (PARTS + 2) * 2 * alone.widest
+    statistics = len(plan.graph.edges) * (DEFAULT.parts + 2) * 2 * alone.widest
     return {"float32": 4, "bfloat16": 2}[storage] * alone.elements + 4 * (3 * alone.parameters + statistics)

@@ -3,9 +3,13 @@
 A program looks up in `codes` which operation its network has in a slot, and does nothing where there is none, so that
 one launch serves every cell. Feature maps are [network][image][row][column][channel] in one tensor, `maps`, at the
 offsets of `slots`; parameters are a row a network. All sums are taken in float32, in an order that depends on the
-protocol alone: a network's bits do not depend on the company. Channels are padded to 16 for matrix products, whose
-factors are rounded to OPERAND and multiplied as PRODUCT: on a device the same, but Triton's interpreter has no
-products of bfloat16, and rounded float32 ones are equal.
+protocol alone: a network's bits do not depend on the company.
+
+Convolutions are matrix products over rows of (tap, channel): DEPTH rows at a time hold as many whole taps as fit, so
+that few channels waste little. A 1x1 convolution is the middle tap of a 3x3 one. Factors are rounded to OPERAND and
+multiplied as PRODUCT, on a device the same, but Triton's interpreter has no products of bfloat16, and rounded float32
+ones are equal; PRECISION is how the device multiplies float32. Everything in `maps` and in a row of parameters begins
+at a multiple of 16 elements, of which `begin` tells the compiler: loads are then 16 bytes wide where channels allow.
 
 Batch statistics: `convolve` leaves the mean and the sum of squared deviations of each of PARTS blocks of pixels in
 `partials` [network][slot][part][2][WIDEST], and whoever needs the moments joins the parts (Chan, Golub and LeVeque,
@@ -27,8 +31,17 @@ SOURCE, CONVOLVED, TARGET, SOURCE_GRADIENT, TARGET_GRADIENT, WEIGHT, SCALE, NORM
 begin; where in a network's parameters the weights and the scales; whether batch normalisation follows."""
 FIELDS = tl.constexpr(8)
 
+MIDDLE = tl.constexpr(4)
+"""The tap of a 3x3 convolution that a 1x1 one has."""
+
 EPSILON = tl.constexpr(1e-5)
 MOMENTUM = tl.constexpr(0.1)
+
+
+@triton.jit
+def begin(slots, slot, field: tl.constexpr):
+    """Where one of a slot's maps or parameters begins."""
+    return tl.multiple_of(tl.load(slots + slot * FIELDS + field), 16)
 
 
 @triton.jit
@@ -73,7 +86,7 @@ def affine(
     else:
         mean = tl.load(running_mean, mask=there, other=0.0)
         deviation = 1.0 / tl.sqrt(tl.load(running_variance, mask=there, other=1.0) + EPSILON)
-    scale = theta + network * PARAMETERS + tl.load(slots + slot * FIELDS + SCALE) + channel
+    scale = theta + network * PARAMETERS + begin(slots, slot, SCALE) + channel
     factor = tl.load(scale, mask=there, other=0.0) * deviation
     return factor, tl.load(scale + WIDTH, mask=there, other=0.0) - mean * factor
 
@@ -84,8 +97,8 @@ def convolve(
     SLOTS: tl.constexpr, WIDEST: tl.constexpr, PARTS: tl.constexpr, PARAMETERS: tl.constexpr, BATCH: tl.constexpr,
     HIGH: tl.constexpr, WIDE: tl.constexpr, C_IN: tl.constexpr, P_IN: tl.constexpr,
     HEIGHT: tl.constexpr, WIDTH: tl.constexpr, C_OUT: tl.constexpr, P_OUT: tl.constexpr, STRIDE: tl.constexpr,
-    RELU: tl.constexpr, MOMENTS: tl.constexpr, TILE: tl.constexpr, CHUNK: tl.constexpr, OPERAND: tl.constexpr,
-    PRODUCT: tl.constexpr,
+    RELU: tl.constexpr, MOMENTS: tl.constexpr, DEPTH: tl.constexpr, TILE: tl.constexpr, CHUNK: tl.constexpr,
+    OPERAND: tl.constexpr, PRODUCT: tl.constexpr, PRECISION: tl.constexpr,
 ):  # fmt: skip
     """Convolutions of slots first, first + 1, ... and the parts of their batch statistics.
 
@@ -95,13 +108,13 @@ def convolve(
     code = tl.load(codes + network * SLOTS + slot)
     if (code == CONV1) | (code == CONV3) | (code == NORM):
         pixels: tl.constexpr = BATCH * HEIGHT * WIDTH
-        source += tl.load(slots + slot * FIELDS + SOURCE) + network * source_stride
-        result = maps + tl.load(slots + slot * FIELDS + CONVOLVED) + network * (pixels * C_OUT)
-        kernel = tl.where(code == CONV3, 3, 1)
-        c_in, c_out = tl.arange(0, P_IN), tl.arange(0, P_OUT)
-        known_in, known_weight = (c_in < C_IN)[None, :], (c_in < C_IN)[:, None] & (c_out < C_OUT)[None, :]
-        weight = theta + network * PARAMETERS + tl.load(slots + slot * FIELDS + WEIGHT)
-        weight += c_in[:, None] * C_OUT + c_out[None, :]
+        source += begin(slots, slot, SOURCE) + network * source_stride
+        result = maps + begin(slots, slot, CONVOLVED) + network * (pixels * C_OUT)
+        taps, middle = tl.where(code == CONV3, 9, 1), tl.where(code == CONV3, 0, MIDDLE)
+        row, c_out = tl.arange(0, DEPTH), tl.arange(0, P_OUT)
+        step: tl.constexpr = DEPTH // C_IN
+        tap_of_row, c_in = row // C_IN, row % C_IN
+        weight = theta + network * PARAMETERS + begin(slots, slot, WEIGHT) + row[:, None] * C_OUT + c_out[None, :]
         mean, square, seen = tl.full([P_OUT], 0.0, tl.float32), tl.full([P_OUT], 0.0, tl.float32), 0.0
         for start in range(part * CHUNK, tl.minimum((part + 1) * CHUNK, pixels), TILE):
             pixel = start + tl.arange(0, TILE)
@@ -113,18 +126,22 @@ def convolve(
                 value = tl.load(source + at, mask=there, other=0.0).to(tl.float32)
             else:
                 value = tl.full([TILE, P_OUT], 0.0, tl.float32)
-                centre = ((image * HIGH + y * STRIDE) * WIDE + x * STRIDE)[:, None] * C_IN + c_in[None, :]
-                for tap in range(kernel * kernel):
-                    down, right = tap // kernel - kernel // 2, tap % kernel - kernel // 2
-                    row, column = y * STRIDE + down, x * STRIDE + right
-                    reaches = inside & (row >= 0) & (row < HIGH) & (column >= 0) & (column < WIDE)
-                    at_tap = source + (down * WIDE + right) * C_IN
-                    v = tl.load(at_tap + centre, mask=reaches[:, None] & known_in, other=0.0).to(tl.float32)
+                corner = source + ((image * HIGH + y * STRIDE) * WIDE + x * STRIDE)[:, None] * C_IN
+                for tap in range(0, taps, step):
+                    which = tap + tap_of_row
+                    known = (tap_of_row < step) & (which < taps)
+                    down, right = (which + middle) // 3 - 1, (which + middle) % 3 - 1
+                    v_row, v_column = (y * STRIDE)[:, None] + down[None, :], (x * STRIDE)[:, None] + right[None, :]
+                    reaches = inside[:, None] & known[None, :]
+                    reaches = reaches & (v_row >= 0) & (v_row < HIGH) & (v_column >= 0) & (v_column < WIDE)
+                    shift = (down * WIDE + right) * C_IN + c_in
+                    v = tl.load(corner + shift[None, :], mask=reaches, other=0.0).to(tl.float32)
                     if RELU:
                         v = tl.maximum(v, 0.0, propagate_nan=tl.PropagateNan.ALL)
+                    known_weight = known[:, None] & (c_out < C_OUT)[None, :]
                     w = tl.load(weight + tap * (C_IN * C_OUT), mask=known_weight, other=0.0)
                     v, w = v.to(OPERAND).to(PRODUCT), w.to(OPERAND).to(PRODUCT)
-                    value = tl.dot(v, w, value, input_precision="ieee")
+                    value = tl.dot(v, w, value, input_precision=PRECISION)
                 stored = value.to(maps.dtype.element_ty)
                 tl.store(result + at, stored, mask=there)
                 value = stored.to(tl.float32)
@@ -163,7 +180,7 @@ def gather(
         slot = first + offset
         code = tl.load(codes + network * SLOTS + slot)
         if (code == CONV1) | (code == CONV3):
-            z = maps + tl.load(slots + slot * FIELDS + CONVOLVED) + network * (pixels * C)
+            z = maps + begin(slots, slot, CONVOLVED) + network * (pixels * C)
             value = tl.load(z + at, mask=there, other=0.0).to(tl.float32)
             if tl.load(slots + slot * FIELDS + NORMALISED) == 1:
                 factor, summand = affine(
@@ -173,10 +190,10 @@ def gather(
                 value = value * factor[None, :] + summand[None, :]
             total += value
         elif code == SKIP:
-            source = maps + tl.load(slots + slot * FIELDS + SOURCE) + network * (pixels * C)
+            source = maps + begin(slots, slot, SOURCE) + network * (pixels * C)
             total += tl.load(source + at, mask=there, other=0.0).to(tl.float32)
         elif code == POOL3:
-            source = maps + tl.load(slots + slot * FIELDS + SOURCE) + network * (pixels * C)
+            source = maps + begin(slots, slot, SOURCE) + network * (pixels * C)
             value = tl.full([TILE, P], 0.0, tl.float32)
             for tap in range(9):
                 down, right = tap // 3 - 1, tap % 3 - 1
@@ -186,13 +203,13 @@ def gather(
                 value += tl.load(at_tap + at, mask=there & reaches[:, None], other=0.0).to(tl.float32)
             total += value / in_window(y, x, HEIGHT, WIDTH)[:, None]
         elif code == POOL2:
-            source = maps + tl.load(slots + slot * FIELDS + SOURCE) + network * (4 * pixels * C)
+            source = maps + begin(slots, slot, SOURCE) + network * (4 * pixels * C)
             value = tl.full([TILE, P], 0.0, tl.float32)
             for tap in range(4):
                 place = (image * 2 * HEIGHT + 2 * y + tap // 2) * 2 * WIDTH + 2 * x + tap % 2
                 value += tl.load(source + place[:, None] * C + channel[None, :], mask=there, other=0.0).to(tl.float32)
             total += value / 4
-    target = maps + tl.load(slots + first * FIELDS + TARGET) + network * (pixels * C)
+    target = maps + begin(slots, first, TARGET) + network * (pixels * C)
     tl.store(target + at, total.to(maps.dtype.element_ty), mask=there)
 
 
@@ -219,8 +236,8 @@ def classify(
         theta, slots, partials, moments, running, network, slot, channel, True,
         SLOTS, WIDEST, PARTS, PARAMETERS, C, BATCH * PIXELS, CHUNK, TRAIN,
     )  # fmt: skip
-    source = maps + tl.load(slots + slot * FIELDS + SOURCE) + network * (BATCH * PIXELS * C)
-    back = maps + tl.load(slots + slot * FIELDS + TARGET_GRADIENT) + network * (BATCH * PIXELS * C)
+    source = maps + begin(slots, slot, SOURCE) + network * (BATCH * PIXELS * C)
+    back = maps + begin(slots, slot, TARGET_GRADIENT) + network * (BATCH * PIXELS * C)
     place = label[:, None] * C + channel[None, :]
     known = (label < CLASSES)[:, None] & (channel < C)[None, :]
     head = theta + network * PARAMETERS + HEAD

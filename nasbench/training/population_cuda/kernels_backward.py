@@ -14,7 +14,7 @@ from .kernels import (
     CONV1,
     CONV3,
     CONVOLVED,
-    FIELDS,
+    MIDDLE,
     NORM,
     POOL2,
     POOL3,
@@ -24,6 +24,7 @@ from .kernels import (
     SOURCE_GRADIENT,
     TARGET_GRADIENT,
     WEIGHT,
+    begin,
     in_window,
     part_rows,
 )
@@ -41,8 +42,8 @@ def normalisation_sums(
     code = tl.load(codes + network * SLOTS + slot)
     if (code == CONV1) | (code == CONV3) | (code == NORM):
         channel = tl.arange(0, P)
-        z = maps + tl.load(slots + slot * FIELDS + CONVOLVED) + network * (PIXELS * C)
-        g = maps + tl.load(slots + slot * FIELDS + TARGET_GRADIENT) + network * (PIXELS * C)
+        z = maps + begin(slots, slot, CONVOLVED) + network * (PIXELS * C)
+        g = maps + begin(slots, slot, TARGET_GRADIENT) + network * (PIXELS * C)
         row = (network * SLOTS + slot) * 2 * WIDEST + channel
         mean = tl.load(moments + row, mask=channel < C, other=0.0)
         deviation = tl.load(moments + row + WIDEST, mask=channel < C, other=0.0)
@@ -74,7 +75,7 @@ def before_normalisation(
         row = (network * SLOTS + slot) * 2 * WIDEST + channel
         mean = tl.load(moments + row, mask=there, other=0.0)
         deviation = tl.load(moments + row + WIDEST, mask=there, other=0.0)
-        scale = theta + network * PARAMETERS + tl.load(slots + slot * FIELDS + SCALE) + channel
+        scale = theta + network * PARAMETERS + begin(slots, slot, SCALE) + channel
         a = tl.load(scale, mask=there, other=0.0) * deviation
         b = -a * product * deviation
         c = -a * total - b * mean
@@ -89,62 +90,78 @@ def map_gradient(
     SLOTS: tl.constexpr, WIDEST: tl.constexpr, PARTS: tl.constexpr, PARAMETERS: tl.constexpr, BATCH: tl.constexpr,
     HIGH: tl.constexpr, WIDE: tl.constexpr, C_IN: tl.constexpr, P_IN: tl.constexpr,
     HEIGHT: tl.constexpr, WIDTH: tl.constexpr, C_OUT: tl.constexpr, P_OUT: tl.constexpr, STRIDE: tl.constexpr,
-    RELU: tl.constexpr, NORMALISE: tl.constexpr, TILE: tl.constexpr, OPERAND: tl.constexpr,
-    PRODUCT: tl.constexpr,
+    RELU: tl.constexpr, NORMALISE: tl.constexpr, DEPTH: tl.constexpr, TILE: tl.constexpr,
+    OPERAND: tl.constexpr, PRODUCT: tl.constexpr, PRECISION: tl.constexpr,
 ):  # fmt: skip
     """The gradient of a node's maps (HIGH x WIDE x C_IN), gathered from the `count` slots that leave it, which stand in
-    `leaving` from `first`. Programs (network, tile of pixels)."""
+    `leaving` from `first`. Programs (network, tile of pixels).
+
+    With a stride of 2, which only 3x3 convolutions have, 1, 2 or 4 taps lead to a pixel, by whether its row and its
+    column are odd: the tiles of such a quarter of the pixels lie together.
+    """
     network, tile = tl.program_id(0).to(tl.int64), tl.program_id(1)
     pixels: tl.constexpr = BATCH * HIGH * WIDE
     targets: tl.constexpr = BATCH * HEIGHT * WIDTH
-    c_in, c_out = tl.arange(0, P_IN), tl.arange(0, P_OUT)
-    pixel = tile * TILE + tl.arange(0, TILE)
-    inside = pixel < pixels
-    image, y, x = pixel // (HIGH * WIDE), pixel // WIDE % HIGH, pixel % WIDE
-    at = pixel[:, None] * C_IN + c_in[None, :]
+    step: tl.constexpr = DEPTH // C_OUT
+    c_in, k = tl.arange(0, P_IN), tl.arange(0, DEPTH)
+    tap_of_k, c_out = k // C_OUT, k % C_OUT
+    high: tl.constexpr = (HIGH + STRIDE - 1) // STRIDE
+    wide: tl.constexpr = (WIDE + STRIDE - 1) // STRIDE
+    tiles: tl.constexpr = (BATCH * high * wide + TILE - 1) // TILE
+    odd_row, odd_column = tile // tiles // STRIDE, tile // tiles % STRIDE
+    pixel = tile % tiles * TILE + tl.arange(0, TILE)
+    image, y, x = pixel // (high * wide), pixel // wide % high * STRIDE + odd_row, pixel % wide * STRIDE + odd_column
+    inside = (image < BATCH) & (y < HIGH) & (x < WIDE)
+    at = ((image * HIGH + y) * WIDE + x)[:, None] * C_IN + c_in[None, :]
     there = inside[:, None] & (c_in < C_IN)[None, :]
-    known_out = (c_out < C_OUT)[None, :]
     sum_of_all = tl.full([TILE, P_IN], 0.0, tl.float32)
     for offset in range(count):
         slot = tl.load(leaving + first + offset)
         code = tl.load(codes + network * SLOTS + slot)
         if (code == CONV1) | (code == CONV3):
-            g = maps + tl.load(slots + slot * FIELDS + TARGET_GRADIENT) + network * (targets * C_OUT)
-            z = maps + tl.load(slots + slot * FIELDS + CONVOLVED) + network * (targets * C_OUT)
-            weight = theta + network * PARAMETERS + tl.load(slots + slot * FIELDS + WEIGHT)
-            weight += c_in[None, :] * C_OUT + c_out[:, None]
-            known_weight = (c_in < C_IN)[None, :] & (c_out < C_OUT)[:, None]
+            g = maps + begin(slots, slot, TARGET_GRADIENT) + network * (targets * C_OUT)
+            z = maps + begin(slots, slot, CONVOLVED) + network * (targets * C_OUT)
+            weight = theta + network * PARAMETERS + begin(slots, slot, WEIGHT) + c_in[None, :] * C_OUT + c_out[:, None]
             a, b, c = before_normalisation(
                 theta, slots, partials, moments, network, slot, c_out,
                 SLOTS, WIDEST, PARTS, PARAMETERS, C_OUT, targets, NORMALISE,
             )  # fmt: skip
-            kernel = tl.where(code == CONV3, 3, 1)
+            taps = (1 + odd_row) * (1 + odd_column) if STRIDE == 2 else tl.where(code == CONV3, 9, 1)
             value = tl.full([TILE, P_IN], 0.0, tl.float32)
-            for tap in range(kernel * kernel):
-                # The tap's weight leads from this pixel to (row, column) / STRIDE, if that is a whole number.
-                row, column = y + kernel // 2 - tap // kernel, x + kernel // 2 - tap % kernel
-                reaches = inside & (row >= 0) & (column >= 0) & (row % STRIDE == 0) & (column % STRIDE == 0)
+            for start in range(0, taps, step):
+                # The tap's weight leads from this pixel to (row, column) / STRIDE.
+                tap = start + tap_of_k
+                known = (tap_of_k < step) & (tap < taps)
+                if STRIDE == 2:
+                    down = tl.where(odd_row == 1, (tap >> odd_column) * 2, 1)
+                    right = tl.where(odd_column == 1, (tap & 1) * 2, 1)
+                    tap = down * 3 + right
+                else:
+                    middle = tl.where(code == CONV3, 0, MIDDLE)
+                    down, right = (tap + middle) // 3, (tap + middle) % 3
+                row, column = (y + 1)[:, None] - down[None, :], (x + 1)[:, None] - right[None, :]
+                reached = inside[:, None] & known[None, :] & (row >= 0) & (column >= 0)
                 row, column = row // STRIDE, column // STRIDE
-                reaches = reaches & (row < HEIGHT) & (column < WIDTH)
-                place = ((image * HEIGHT + row) * WIDTH + column)[:, None] * C_OUT + c_out[None, :]
-                reached = reaches[:, None] & known_out
+                reached = reached & (row < HEIGHT) & (column < WIDTH)
+                place = (((image * HEIGHT)[:, None] + row) * WIDTH + column) * C_OUT + c_out[None, :]
                 back = tl.load(g + place, mask=reached, other=0.0).to(tl.float32)
                 back = back * a[None, :] + c[None, :]
                 if NORMALISE:
                     back += tl.load(z + place, mask=reached, other=0.0).to(tl.float32) * b[None, :]
                 back = tl.where(reached, back, 0.0)
-                w = tl.load(weight + tap * (C_IN * C_OUT), mask=known_weight, other=0.0)
+                known_weight = known[:, None] & (c_in < C_IN)[None, :]
+                w = tl.load(weight + (tap * (C_IN * C_OUT))[:, None], mask=known_weight, other=0.0)
                 back, w = back.to(OPERAND).to(PRODUCT), w.to(OPERAND).to(PRODUCT)
-                value = tl.dot(back, w, value, input_precision="ieee")
+                value = tl.dot(back, w, value, input_precision=PRECISION)
             if RELU:
-                source = maps + tl.load(slots + slot * FIELDS + SOURCE) + network * (pixels * C_IN)
+                source = maps + begin(slots, slot, SOURCE) + network * (pixels * C_IN)
                 value = tl.where(tl.load(source + at, mask=there, other=0.0).to(tl.float32) > 0, value, 0.0)
             sum_of_all += value
         elif code == SKIP:
-            g = maps + tl.load(slots + slot * FIELDS + TARGET_GRADIENT) + network * (pixels * C_IN)
+            g = maps + begin(slots, slot, TARGET_GRADIENT) + network * (pixels * C_IN)
             sum_of_all += tl.load(g + at, mask=there, other=0.0).to(tl.float32)
         elif code == POOL3:
-            g = maps + tl.load(slots + slot * FIELDS + TARGET_GRADIENT) + network * (pixels * C_IN)
+            g = maps + begin(slots, slot, TARGET_GRADIENT) + network * (pixels * C_IN)
             for tap in range(9):
                 down, right = tap // 3 - 1, tap % 3 - 1
                 row, column = y + down, x + right
@@ -153,12 +170,12 @@ def map_gradient(
                 back = tl.load(at_tap + at, mask=there & reaches[:, None], other=0.0).to(tl.float32)
                 sum_of_all += tl.where(reaches[:, None], back / in_window(row, column, HIGH, WIDE)[:, None], 0.0)
         elif code == POOL2:
-            g = maps + tl.load(slots + slot * FIELDS + TARGET_GRADIENT) + network * (targets * C_IN)
+            g = maps + begin(slots, slot, TARGET_GRADIENT) + network * (targets * C_IN)
             place = ((image * HEIGHT + y // 2) * WIDTH + x // 2)[:, None] * C_IN + c_in[None, :]
             sum_of_all += tl.load(g + place, mask=there, other=0.0).to(tl.float32) / 4
         elif code == NORM:
-            g = maps + tl.load(slots + slot * FIELDS + TARGET_GRADIENT) + network * (pixels * C_IN)
-            source = maps + tl.load(slots + slot * FIELDS + SOURCE) + network * (pixels * C_IN)
+            g = maps + begin(slots, slot, TARGET_GRADIENT) + network * (pixels * C_IN)
+            source = maps + begin(slots, slot, SOURCE) + network * (pixels * C_IN)
             a, b, c = before_normalisation(
                 theta, slots, partials, moments, network, slot, c_in,
                 SLOTS, WIDEST, PARTS, PARAMETERS, C_IN, pixels, NORMALISE,
@@ -167,7 +184,7 @@ def map_gradient(
             value = tl.load(source + at, mask=there, other=0.0).to(tl.float32)
             sum_of_all += back * a[None, :] + value * b[None, :] + c[None, :]
     slot = tl.load(leaving + first)
-    out = maps + tl.load(slots + slot * FIELDS + SOURCE_GRADIENT) + network * (pixels * C_IN)
+    out = maps + begin(slots, slot, SOURCE_GRADIENT) + network * (pixels * C_IN)
     tl.store(out + at, sum_of_all.to(maps.dtype.element_ty), mask=there)
 
 
@@ -177,55 +194,60 @@ def weight_gradient(
     SLOTS: tl.constexpr, WIDEST: tl.constexpr, PARTS: tl.constexpr, PARAMETERS: tl.constexpr, BATCH: tl.constexpr,
     HIGH: tl.constexpr, WIDE: tl.constexpr, C_IN: tl.constexpr, P_IN: tl.constexpr,
     HEIGHT: tl.constexpr, WIDTH: tl.constexpr, C_OUT: tl.constexpr, P_OUT: tl.constexpr, STRIDE: tl.constexpr,
-    RELU: tl.constexpr, NORMALISE: tl.constexpr, TILE: tl.constexpr, OPERAND: tl.constexpr,
-    PRODUCT: tl.constexpr,
+    RELU: tl.constexpr, NORMALISE: tl.constexpr, ROWS: tl.constexpr, TILE: tl.constexpr,
+    OPERAND: tl.constexpr, PRODUCT: tl.constexpr, PRECISION: tl.constexpr,
 ):  # fmt: skip
-    """Gradients of the weights, scales and shifts of the slots from `first`. Programs (network, slot, tap)."""
-    network, slot, tap = tl.program_id(0).to(tl.int64), first + tl.program_id(1), tl.program_id(2)
+    """Gradients of the weights, scales and shifts of the slots from `first`. Programs (group of as many taps as ROWS
+    hold, network, slot): those that read the same maps are neighbours."""
+    group, network, slot = tl.program_id(0), tl.program_id(1).to(tl.int64), first + tl.program_id(2)
     code = tl.load(codes + network * SLOTS + slot)
-    kernel = tl.where(code == CONV3, 3, 1)
+    taps, middle = tl.where(code == CONV3, 9, 1), tl.where(code == CONV3, 0, MIDDLE)
     convolved = (code == CONV1) | (code == CONV3)
-    c_in, c_out = tl.arange(0, P_IN), tl.arange(0, P_OUT)
+    c_out, row = tl.arange(0, P_OUT), tl.arange(0, ROWS)
+    step: tl.constexpr = ROWS // C_IN
     pixels: tl.constexpr = BATCH * HEIGHT * WIDTH
     out = gradient + network * PARAMETERS
     if NORMALISE:  # noqa: SIM102 - Triton decides the one when it compiles, the other when it runs
-        if (tap == 0) & (convolved | (code == NORM)):
+        if (group == 0) & (convolved | (code == NORM)):
             total = tl.sum(part_rows(partials, network, slot, 0, c_out, SLOTS, WIDEST, PARTS, C_OUT), 0)
             product = tl.sum(part_rows(partials, network, slot, 1, c_out, SLOTS, WIDEST, PARTS, C_OUT), 0)
-            scale = out + tl.load(slots + slot * FIELDS + SCALE) + c_out
+            scale = out + begin(slots, slot, SCALE) + c_out
             tl.store(scale, product, mask=c_out < C_OUT)
             tl.store(scale + C_OUT, total, mask=c_out < C_OUT)
-    if convolved & (tap < kernel * kernel):
-        source += tl.load(slots + slot * FIELDS + SOURCE) + network * source_stride
-        g = maps + tl.load(slots + slot * FIELDS + TARGET_GRADIENT) + network * (pixels * C_OUT)
-        z = maps + tl.load(slots + slot * FIELDS + CONVOLVED) + network * (pixels * C_OUT)
+    if convolved & (group * step < taps):
+        source += begin(slots, slot, SOURCE) + network * source_stride
+        g = maps + begin(slots, slot, TARGET_GRADIENT) + network * (pixels * C_OUT)
+        z = maps + begin(slots, slot, CONVOLVED) + network * (pixels * C_OUT)
         a, b, c = before_normalisation(
             theta, slots, partials, moments, network, slot, c_out,
             SLOTS, WIDEST, PARTS, PARAMETERS, C_OUT, pixels, NORMALISE,
         )  # fmt: skip
-        down, right = tap // kernel - kernel // 2, tap % kernel - kernel // 2
-        known_in, known_out = (c_in < C_IN)[None, :], (c_out < C_OUT)[None, :]
-        value = tl.full([P_IN, P_OUT], 0.0, tl.float32)
+        tap = group * step + row // C_IN
+        known = (row // C_IN < step) & (tap < taps)
+        down, right = (tap + middle) // 3 - 1, (tap + middle) % 3 - 1
+        shift = (down * WIDE + right) * C_IN + row % C_IN
+        value = tl.full([ROWS, P_OUT], 0.0, tl.float32)
         for start in range(0, pixels, TILE):
             pixel = start + tl.arange(0, TILE)
             inside = pixel < pixels
-            image, y, x = pixel // (HEIGHT * WIDTH), pixel // WIDTH % HEIGHT, pixel % WIDTH
-            row, column = y * STRIDE + down, x * STRIDE + right
-            reaches = inside & (row >= 0) & (row < HIGH) & (column >= 0) & (column < WIDE)
-            place = ((image * HIGH + row) * WIDE + column)[:, None] * C_IN + c_in[None, :]
-            v = tl.load(source + place, mask=reaches[:, None] & known_in, other=0.0).to(tl.float32)
+            image, y, x = pixel // (HEIGHT * WIDTH), pixel // WIDTH % HEIGHT * STRIDE, pixel % WIDTH * STRIDE
+            v_row, v_column = y[:, None] + down[None, :], x[:, None] + right[None, :]
+            reaches = inside[:, None] & known[None, :]
+            reaches = reaches & (v_row >= 0) & (v_row < HIGH) & (v_column >= 0) & (v_column < WIDE)
+            corner = ((image * HIGH + y) * WIDE + x)[:, None] * C_IN
+            v = tl.load(source + corner + shift[None, :], mask=reaches, other=0.0).to(tl.float32)
             if RELU:
                 v = tl.maximum(v, 0.0)
             at = pixel[:, None] * C_OUT + c_out[None, :]
-            there = inside[:, None] & known_out
+            there = inside[:, None] & (c_out < C_OUT)[None, :]
             back = tl.load(g + at, mask=there, other=0.0).to(tl.float32) * a[None, :] + c[None, :]
             if NORMALISE:
                 back += tl.load(z + at, mask=there, other=0.0).to(tl.float32) * b[None, :]
             back = tl.where(there, back, 0.0)
             v, back = v.to(OPERAND).to(PRODUCT), back.to(OPERAND).to(PRODUCT)
-            value = tl.dot(tl.trans(v), back, value, input_precision="ieee")
-        weight = out + tl.load(slots + slot * FIELDS + WEIGHT) + (tap * C_IN + c_in)[:, None] * C_OUT + c_out[None, :]
-        tl.store(weight, value, mask=(c_in < C_IN)[:, None] & (c_out < C_OUT)[None, :])
+            value = tl.dot(tl.trans(v), back, value, input_precision=PRECISION)
+        weight = out + begin(slots, slot, WEIGHT) + (group * step * C_IN + row)[:, None] * C_OUT + c_out[None, :]
+        tl.store(weight, value, mask=known[:, None] & (c_out < C_OUT)[None, :])
 
 
 @triton.jit

@@ -16,6 +16,11 @@ CODES = {"skip": 1, "pool3": 4, "pool2": 5, "norm": 6}
 """As in `kernels`; convolutions are 2 (1x1) and 3 (3x3), no operation is 0."""
 
 
+def aligned(elements: int) -> int:
+    """Rounded up, so that what follows begins at a multiple of 16, as `kernels.begin` says to the compiler."""
+    return -(-elements // 16) * 16
+
+
 def code_of(edge: Edge | None) -> int:
     """The code that stands for an edge in the table of operations."""
     if edge is None:
@@ -52,7 +57,7 @@ class Layout:
 
         def place(node: Node) -> int:
             start = self.elements
-            self.elements += -(-count * batch * node.channels * node.height * node.width // 16) * 16
+            self.elements += aligned(count * batch * node.channels * node.height * node.width)
             return start
 
         last = len(graph.nodes) - 1
@@ -65,16 +70,15 @@ class Layout:
             target = graph.nodes[edge.target]
             convolved = values[edge.source] if edge.operation != "conv" else place(target)
             weight = self.parameters
-            self.parameters += int(np.prod(graph.weight_shape(edge))) if edge.operation == "conv" else 0
+            self.parameters += aligned(int(np.prod(graph.weight_shape(edge)))) if edge.operation == "conv" else 0
             scale = self.parameters
-            self.parameters += 2 * target.channels * edge.norm
+            self.parameters += aligned(2 * target.channels * edge.norm)
             self.slots[slot] = (
                 values[edge.source], convolved, values[edge.target], gradients[edge.source], gradients[edge.target],
                 weight, scale, edge.norm,
             )  # fmt: skip
         self.head = self.parameters
-        self.parameters += graph.classes * (graph.nodes[-1].channels + 1)
-        self.parameters = -(-self.parameters // 16) * 16
+        self.parameters += aligned(graph.classes * (graph.nodes[-1].channels + 1))
         rows = [[code_of(edge) for edge in row] for row in plan.operations]
         self.codes = np.ascontiguousarray(np.array(rows, np.int32).reshape(len(graph.edges), count).T)
         leaving = [[i for i, edge in enumerate(graph.edges) if edge.source == node] for node in range(last + 1)]

@@ -106,7 +106,7 @@ def rates(device: str, channels: tuple[int, ...] = (8, 16), networks: int = 256,
 
 
 def _rates(device: str, channels: int, cells: list[tuple[int, ...]], arrays: Arrays) -> Iterator[Rate]:
-    from .engines import use_fused
+    from .engines import fused_precision
 
     protocol = Protocol(channels=channels, epochs=2)
     skeleton = protocol.skeleton(arrays.classes, arrays.image_shape)
@@ -123,7 +123,7 @@ def _rates(device: str, channels: int, cells: list[tuple[int, ...]], arrays: Arr
     yield rate("plain", few, [train_plain(cell, 0, arrays, protocol, device) for cell in few])
     with without_kernels():
         yield rate("population, stacked", cells, train_together(jobs, arrays, protocol, device))
-    if use_fused(device):
+    if fused_precision(device):
         yield rate("population, fused", cells, train_together(jobs, arrays, protocol, device))
         half = train_together(jobs, arrays, protocol, device, storage="bfloat16")
         yield rate("population-bf16, fused", cells, half, 2)
