@@ -142,9 +142,9 @@ class FusedEngine:
     def _shapes(self, source: Node, target: Node) -> dict[str, Any]:
         return {
             **self.sizes, "PARAMETERS": self.layout.parameters, "BATCH": self.protocol.batch_size,
-            "HIGH": source.height, "WIDE": source.width, "C_IN": source.channels, "P_IN": padded(source.channels, 8),
+            "HIGH": source.height, "WIDE": source.width, "C_IN": source.channels,
             "HEIGHT": target.height, "WIDTH": target.width, "C_OUT": target.channels,
-            "P_OUT": padded(target.channels, 8), "OPERAND": self.operand, "PRECISION": self.tuning.precision,
+            "OPERAND": self.operand, "PRECISION": self.tuning.precision,
             "num_stages": self.tuning.stages, "num_warps": self.tuning.warps,
             "PRODUCT": self.operand if self.maps.is_cuda else kernels.tl.float32,
         }  # fmt: skip
@@ -162,7 +162,8 @@ class FusedEngine:
                 kernels.convolve[(self.count, self.tuning.parts, run.count)](
                     source, self.maps, self.theta, self.codes, self.slots, self.partials, run.first, stride,
                     **self._shapes(run.source, run.target), STRIDE=run.edge.stride, RELU=run.edge.relu,
-                    MOMENTS=train and run.edge.norm, DEPTH=padded(run.source.channels), **tiling,
+                    MOMENTS=train and run.edge.norm, DEPTH=padded(run.source.channels), P_OUT=padded(shape.channels, 8),
+                    **tiling,
                 )  # fmt: skip
             first = next(self.layout.runs(node)).first
             sizes = {**self.sizes, "PARAMETERS": self.layout.parameters, "BATCH": batch, "TRAIN": train}
@@ -194,7 +195,8 @@ class FusedEngine:
             kernels_backward.map_gradient[(self.count, edge.stride**2 * -(-quarter // tile))](
                 self.maps, self.theta, self.codes, self.slots, self.leaving, self.partials, self.moments,
                 self.layout.leave[node], len(leaving), **self._shapes(shape, target), STRIDE=edge.stride,
-                RELU=edge.relu, NORMALISE=edge.norm, DEPTH=padded(target.channels), TILE=tile,
+                RELU=edge.relu, NORMALISE=edge.norm, DEPTH=padded(target.channels),
+                P_IN=padded(shape.channels, 8), TILE=tile,
             )  # fmt: skip
         for run in self.layout.runs(node):
             edge, pixels = run.edge, self._pixels(shape)
@@ -212,7 +214,7 @@ class FusedEngine:
                 kernels_backward.weight_gradient[(groups, self.count, run.count)](
                     source, self.maps, self.theta, self.gradient, self.codes, self.slots, self.partials, self.moments,
                     run.first, stride, **self._shapes(run.source, shape), STRIDE=edge.stride, RELU=edge.relu,
-                    NORMALISE=edge.norm, ROWS=rows, TILE=tile,
+                    NORMALISE=edge.norm, ROWS=rows, P_OUT=padded(shape.channels, 8), TILE=tile,
                 )  # fmt: skip
 
 

@@ -95,7 +95,7 @@ def affine(
 def convolve(
     source, maps, theta, codes, slots, partials, first, source_stride,
     SLOTS: tl.constexpr, WIDEST: tl.constexpr, PARTS: tl.constexpr, PARAMETERS: tl.constexpr, BATCH: tl.constexpr,
-    HIGH: tl.constexpr, WIDE: tl.constexpr, C_IN: tl.constexpr, P_IN: tl.constexpr,
+    HIGH: tl.constexpr, WIDE: tl.constexpr, C_IN: tl.constexpr,
     HEIGHT: tl.constexpr, WIDTH: tl.constexpr, C_OUT: tl.constexpr, P_OUT: tl.constexpr, STRIDE: tl.constexpr,
     RELU: tl.constexpr, MOMENTS: tl.constexpr, DEPTH: tl.constexpr, TILE: tl.constexpr, CHUNK: tl.constexpr,
     OPERAND: tl.constexpr, PRODUCT: tl.constexpr, PRECISION: tl.constexpr,

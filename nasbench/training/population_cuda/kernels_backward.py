@@ -89,7 +89,7 @@ def map_gradient(
     maps, theta, codes, slots, leaving, partials, moments, first, count,
     SLOTS: tl.constexpr, WIDEST: tl.constexpr, PARTS: tl.constexpr, PARAMETERS: tl.constexpr, BATCH: tl.constexpr,
     HIGH: tl.constexpr, WIDE: tl.constexpr, C_IN: tl.constexpr, P_IN: tl.constexpr,
-    HEIGHT: tl.constexpr, WIDTH: tl.constexpr, C_OUT: tl.constexpr, P_OUT: tl.constexpr, STRIDE: tl.constexpr,
+    HEIGHT: tl.constexpr, WIDTH: tl.constexpr, C_OUT: tl.constexpr, STRIDE: tl.constexpr,
     RELU: tl.constexpr, NORMALISE: tl.constexpr, DEPTH: tl.constexpr, TILE: tl.constexpr,
     OPERAND: tl.constexpr, PRODUCT: tl.constexpr, PRECISION: tl.constexpr,
 ):  # fmt: skip
@@ -192,7 +192,7 @@ def map_gradient(
 def weight_gradient(
     source, maps, theta, gradient, codes, slots, partials, moments, first, source_stride,
     SLOTS: tl.constexpr, WIDEST: tl.constexpr, PARTS: tl.constexpr, PARAMETERS: tl.constexpr, BATCH: tl.constexpr,
-    HIGH: tl.constexpr, WIDE: tl.constexpr, C_IN: tl.constexpr, P_IN: tl.constexpr,
+    HIGH: tl.constexpr, WIDE: tl.constexpr, C_IN: tl.constexpr,
     HEIGHT: tl.constexpr, WIDTH: tl.constexpr, C_OUT: tl.constexpr, P_OUT: tl.constexpr, STRIDE: tl.constexpr,
     RELU: tl.constexpr, NORMALISE: tl.constexpr, ROWS: tl.constexpr, TILE: tl.constexpr,
     OPERAND: tl.constexpr, PRODUCT: tl.constexpr, PRECISION: tl.constexpr,
