@@ -63,6 +63,20 @@ def seconds_of(action: Callable[[], object], repeats: int = 20) -> float:
     return statistics.median(times)
 
 
+def kernel_seconds(action: Callable[[], object], repeats: int = 5) -> dict[str, float]:
+    """Seconds on the current CUDA device that something takes, by the name of the kernel, the longest first."""
+    from torch.profiler import ProfilerActivity, profile
+
+    action()
+    torch.cuda.synchronize()
+    with profile(activities=[ProfilerActivity.CUDA]) as seen:
+        for _ in range(repeats):
+            action()
+        torch.cuda.synchronize()
+    found = {event.key: event.self_device_time_total / repeats / 1e6 for event in seen.key_averages()}
+    return dict(sorted(found.items(), key=lambda item: -item[1]))
+
+
 def ceilings(device: str) -> dict[str, float]:
     """What the card does at best: a copy of 1 GiB, bytes read and written; products of 8,192 x 8,192 matrices."""
     found = {}
