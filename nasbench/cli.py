@@ -222,7 +222,10 @@ def _table_info(options: argparse.Namespace) -> None:
             curves = table.curves(task, schedule)
             found = noise(curves)
             share = f"{np.append(curves.valid.any(axis=1), False)[table.row_of_cell].mean():.1%}"  # row -1 is the False
-            tau = "-" if found is None else f"{found.kendall:.3f} / {found.kendall_top:.3f} ({found.rows:,} rows)"
+            tau = "-"
+            if found is not None:
+                top = "-" if found.kendall_top is None else f"{found.kendall_top:.3f}"
+                tau = f"{found.kendall:.3f} / {top} ({found.rows:,} rows)"
             resolution = "-" if found is None else f"{found.resolution:.2f}"
             epochs = f"{len(curves.epochs)} of {schedule}" if len(curves.epochs) > 1 else str(schedule)
             mean = curves.mean("val_acc")
@@ -240,7 +243,8 @@ def _table_info(options: argparse.Namespace) -> None:
     if options.proxies:
         _show_proxies(table)
     for name, value in table.attributes.items():
-        print(f"{name}: {'; '.join(map(str, value)) if isinstance(value, list) else value}")
+        lines = [f"{name}:", *value] if isinstance(value, list) else [f"{name}: {value}"]
+        print(*lines, sep="\n  ")
 
 
 def _show_proxies(table: Table) -> None:

@@ -10,7 +10,7 @@ from .curves import Curves
 
 TOP_SHARE = 0.01
 TOP_ROWS = 20
-"""Rows of which the best 1 % are made up at least, or half of all: two rows would say nothing."""
+"""Rows of which the best 1 % are made up at least, or half of all; nothing is said of a best 10 % with fewer."""
 
 
 @dataclass(frozen=True)
@@ -25,7 +25,8 @@ class Noise:
         deviation_top: the same among the best 1 % of these rows, at least 20 of them.
         difference_top: median absolute difference of two trainings of one cell among them.
         kendall: Kendall's tau-b between the first two seeds over all rows.
-        kendall_top: the same over the best 10 %.
+        kendall_top: the same over the best 10 % by the mean of the seeds, which puts it below zero where they do not
+            differ by more than noise; None where they are fewer than 20 rows.
         resolution: smallest difference between the means of two of the best cells that their seeds can resolve at the
             95 % level, 1.96 * deviation_top * sqrt(2 / n), n the harmonic mean of the numbers of seeds of the best
             1 % of all rows that were trained.
@@ -37,10 +38,10 @@ class Noise:
     deviation_top: float
     difference_top: float
     kendall: float
-    kendall_top: float
+    kendall_top: float | None
     resolution: float
 
-    def to_dict(self) -> dict[str, float]:
+    def to_dict(self) -> dict[str, float | None]:
         return asdict(self)
 
 
@@ -59,11 +60,12 @@ def noise(curves: Curves, metric: str = "val_acc") -> Noise | None:
     variances = np.nanvar(values, axis=1, ddof=1)
     means = np.nanmean(values, axis=1)
     order = np.argsort(-means, kind="stable")
-    top, tenth = _best(means), order[: max(2, len(order) // 10)]
+    top, tenth = _best(means), order[: len(order) // 10]
     existing = np.argsort(np.isnan(values), axis=1, kind="stable")
     pair = np.take_along_axis(values, existing[:, :2], axis=1)
     freedom = counts - 1
     deviation_top = float(np.sqrt(np.average(variances[top], weights=freedom[top])))
+    kendall_top = float(kendalltau(*pair[tenth].T).statistic) if len(tenth) >= TOP_ROWS else None
     seeds_top = 1 / float((1 / seeds[_best(np.nanmean(trained, axis=1))]).mean())
     return Noise(
         rows=len(values),
@@ -72,7 +74,7 @@ def noise(curves: Curves, metric: str = "val_acc") -> Noise | None:
         deviation_top=deviation_top,
         difference_top=float(np.median(np.abs(pair[top, 0] - pair[top, 1]))),
         kendall=float(kendalltau(pair[:, 0], pair[:, 1]).statistic),
-        kendall_top=float(kendalltau(pair[tenth, 0], pair[tenth, 1]).statistic),
+        kendall_top=kendall_top,
         resolution=float(1.96 * deviation_top * np.sqrt(2 / seeds_top)),
     )
 

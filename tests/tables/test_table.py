@@ -183,5 +183,6 @@ def test_rows_that_were_trained_once_count_with_one_seed():
     values[rng.permutation(1000)[:900], 1] = np.nan
     found = noise(Curves("t", (1,), {"val_acc": values}, seeds=(0, 1)))
     assert found.rows == 100
+    assert found.kendall_top is None  # ten rows say nothing
     assert found.seeds == pytest.approx(1.1)
     assert found.resolution > 1.96 * found.deviation_top * 1.2, "most of the best have one"
