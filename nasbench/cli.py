@@ -243,8 +243,7 @@ def _table_info(options: argparse.Namespace) -> None:
     if options.proxies:
         _show_proxies(table)
     for name, value in table.attributes.items():
-        lines = [f"{name}:", *value] if isinstance(value, list) else [f"{name}: {value}"]
-        print(*lines, sep="\n  ")
+        print(f"{name}:" + "".join(f"\n  {one}" for one in value) if isinstance(value, list) else f"{name}: {value}")
 
 
 def _show_proxies(table: Table) -> None:

@@ -52,11 +52,11 @@ def estimate(values: np.ndarray, resamples: int = RESAMPLES) -> Estimate:
 
 
 def band(curves: np.ndarray, resamples: int = 1000) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Mean [point] of curves [run, point] and its pointwise interval; runs are resampled whole."""
+    """Mean [point] of curves [run, point] and its pointwise interval, nan of a single run; runs are resampled whole."""
     runs = len(curves)
     mean = curves.mean(axis=0)
     if runs < 2:
-        return mean, mean, mean
+        return mean, np.full_like(mean, np.nan), np.full_like(mean, np.nan)
     counts = np.random.default_rng(0).multinomial(runs, np.full(runs, 1 / runs), size=resamples)
     low, high = _interval(counts @ curves / runs)
     return mean, low, high

@@ -54,6 +54,9 @@ def test_band_has_the_width_of_a_standard_error():
     mean, low, high = statistics.band(curves)
     assert mean == pytest.approx(curves.mean(axis=0))
     assert high - low == pytest.approx(2 * 1.96 * curves.std(axis=0) / np.sqrt(200), rel=0.12)
+    mean, low, high = statistics.band(curves[:1])
+    assert mean == pytest.approx(curves[0])
+    assert np.isnan([low, high]).all()
 
 
 def test_ranks_within_tasks_are_of_all_runs_together():
