@@ -109,9 +109,13 @@ def failed_history(status: str, epochs: int, seconds: float) -> History:
 
 
 def is_out_of_memory(error: BaseException) -> bool:
-    """Whether an exception says that a memory is full; torch raises its own RuntimeErrors for that."""
-    return isinstance(error, MemoryError) or any(
-        words in str(error) for words in ("out of memory", "can't allocate memory")
+    """Whether an exception, or one that it came of, says that a memory is full; torch raises its own RuntimeErrors for
+    that, and others while it records a CUDA graph."""
+    cause = error.__cause__ or error.__context__
+    return (
+        isinstance(error, MemoryError)
+        or any(words in str(error) for words in ("out of memory", "can't allocate memory"))
+        or (cause is not None and is_out_of_memory(cause))
     )
 
 

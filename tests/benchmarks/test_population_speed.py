@@ -39,7 +39,7 @@ def test_population_against_plain(benchmark, channels):
     from nasbench.training.population_cuda.engines import engine_name
     from nasbench.training.population_cuda.measure import ceilings, rates
 
-    found = benchmark.pedantic(lambda: rates(DEVICE, (channels,), NETWORKS), rounds=1)
+    found = benchmark.pedantic(lambda: list(rates(DEVICE, channels, NETWORKS)), rounds=1)
     plain = next(one.rate for one in found if one.trainer == "plain")
     benchmark.extra_info |= {
         "device": torch.cuda.get_device_name(),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import logging
 
@@ -163,6 +164,22 @@ def test_a_full_memory_halves_the_population(monkeypatch, caplog):
     assert "5 networks do not fit the memory of cpu: going on with 2." in caplog.text
 
 
+@pytest.mark.parametrize(("seconds", "expected"), [(1e6, [1, 2, 4]), (0.0, [1] * 7)])
+def test_populations_grow_as_long_as_they_are_quick(seconds, expected, monkeypatch):
+    sizes, original = [], trainer_module.train_together
+
+    def noted(jobs, *how):
+        sizes.append(len(jobs))
+        return original(jobs, *how)
+
+    monkeypatch.setattr(trainer_module, "FIRST", 1)
+    monkeypatch.setattr(trainer_module, "SECONDS", seconds)
+    monkeypatch.setattr(trainer_module, "train_together", noted)
+    found = train_many([(CELLS[5], seed) for seed in range(7)], blobs(), SMALL, trainer="population", until=1)
+    assert [one.seed for one in found] == list(range(7))
+    assert sizes == expected
+
+
 def test_the_population_is_as_large_as_the_free_memory_allows(monkeypatch):
     arrays = blobs()
     each = trainer_module.member_bytes(Plan.of([], SMALL.skeleton(4, (8, 8, 1))), 16, "cpu")
@@ -210,6 +227,8 @@ def test_shards_tables_and_full_training_take_it(tmp_path):
 def test_kernels_that_are_wrong_or_do_not_compile_are_not_used(monkeypatch, caplog):
     monkeypatch.delenv("NASBENCH_NO_KERNELS", raising=False)
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device", contextlib.nullcontext)
+    monkeypatch.setattr(torch.cuda, "synchronize", lambda device: None)
 
     def broken(device, precision):
         raise RuntimeError("no such\ninstruction")
@@ -234,13 +253,37 @@ def test_kernels_that_are_wrong_or_do_not_compile_are_not_used(monkeypatch, capl
         monkeypatch.setattr(check, "fused_error", lambda device, precision, errors=errors: errors[precision])
         assert engines.fused_precision("cuda") == found
         assert engines.engine_name("cuda").endswith(found)
+        assert ("multiply float32 as ieee" in caplog.text) == (found == "ieee")
+        caplog.clear()
+    full = iter([torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 1 bytes."), 1e-6])
+
+    def once_full(device, precision):
+        answer = next(full)
+        if isinstance(answer, Exception):
+            raise RuntimeError("operation failed during capture") from answer
+        return answer
+
+    engines._precision.cache_clear()
+    monkeypatch.setattr(check, "fused_error", once_full)
+    with pytest.raises(NasbenchError, match="the memory of cuda is full"):
+        engines.fused_precision("cuda")
+    assert engines.fused_precision("cuda") == "tf32x3"  # nothing is remembered of a memory that was full
+
+    def dead(device):
+        raise RuntimeError("an illegal memory access was encountered")
+
+    engines._precision.cache_clear()
+    monkeypatch.setattr(check, "fused_error", broken)
+    monkeypatch.setattr(torch.cuda, "synchronize", dead)
+    with pytest.raises(NasbenchError, match=r"cannot use any more .*no such"):
+        engines.fused_precision("cuda")
     monkeypatch.setenv("NASBENCH_NO_KERNELS", "1")
     assert engines.fused_precision("cuda") is None
     engines._precision.cache_clear()
 
 
 def test_the_measurement_runs_on_a_cpu_too():
-    found = list(measure._rates("cpu", 2, measure.sample(2), check.noise(64, 4, (4, 4, 1))))
+    found = list(measure.rates_of("cpu", 2, measure.sample(2), check.noise(64, 4, (4, 4, 1))))
     assert [one.trainer for one in found] == ["plain", "population, stacked"]
     assert all(one.rate > 0 and one.teraflops > 0 and one.gigabytes > 0 for one in found)
     if not torch.cuda.is_available():

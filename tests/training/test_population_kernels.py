@@ -5,6 +5,7 @@ The interpreter takes about four seconds a network and step, so the populations 
 
 from __future__ import annotations
 
+import dataclasses
 import os
 
 import numpy as np
@@ -16,6 +17,7 @@ from torch.nn import functional
 from nasbench.networks import build_graph, initial_parameters
 from nasbench.training import Arrays, Protocol
 from nasbench.training.population_cuda import trainer
+from nasbench.training.population_cuda.engines import PRECISIONS
 from nasbench.training.population_cuda.plan import Plan
 from nasbench.training.population_cuda.stacked import StackedEngine
 
@@ -32,21 +34,24 @@ CELLS = [(3, 1, 2, 4, 1, 3), (0, 3, 2, 1, 0, 4), (0,) * 6]
 
 TUNING = fused.Tuning(tile=1 << 15, parts=2) if DEVICE == "cpu" else fused.DEFAULT
 """Large tiles, which the interpreter takes faster."""
+# How products are taken makes a difference on a device alone, where it is different code.
+BOTH = pytest.mark.parametrize("precision", PRECISIONS if DEVICE == "cuda" else PRECISIONS[-1:])
 
 
 class Case:
     """A population with the same weights in the fused engine and in stacked float64, and a batch."""
 
     def __init__(self, cells, shape, storage="float32", tuning=TUNING, **values):
-        self.protocol = Protocol(batch_size=BATCH, **values)
+        self.protocol = Protocol(**{"batch_size": BATCH, **values})
         skeleton = self.protocol.skeleton(CLASSES, shape)
         self.plan = Plan.of(cells, skeleton)
         rng = np.random.default_rng(0)
         self.vectors = [initial_parameters(build_graph(cell, skeleton), rng) for cell in cells]
         for vector in self.vectors:
             vector += rng.normal(0, 0.05, len(vector)).astype(np.float32)  # scales and shifts other than 1 and 0
-        self.x = torch.from_numpy(rng.standard_normal((len(cells), BATCH, *shape)).astype(np.float32))
-        self.y = torch.from_numpy(rng.integers(0, CLASSES, (len(cells), BATCH)))
+        batch = len(cells), self.protocol.batch_size
+        self.x = torch.from_numpy(rng.standard_normal((*batch, *shape)).astype(np.float32))
+        self.y = torch.from_numpy(rng.integers(0, CLASSES, batch))
         self.exact = StackedEngine(self.plan, self.vectors, self.protocol, dtype=torch.float64)
         self.fused = fused.FusedEngine(self.plan, self.vectors, self.protocol, DEVICE, storage, tuning)
         self.fused.maps.fill_(float("nan"))  # what is read before it is written shows
@@ -65,22 +70,28 @@ class Case:
         return float(np.max(errors))
 
 
-def test_gradients_equal_float64_and_company_changes_nothing():
-    case = Case(CELLS, (8, 8, 3), channels=8)
+@BOTH
+def test_gradients_equal_float64_and_company_changes_nothing(precision):
+    tuning = dataclasses.replace(TUNING, precision=precision)
+    case = Case(CELLS, (8, 8, 3), tuning=tuning, channels=8)
     assert case.largest_error() < 1e-5
     plan = Plan.of(CELLS[1:2], case.protocol.skeleton(CLASSES, (8, 8, 3)))
-    engine = fused.FusedEngine(plan, case.vectors[1:2], case.protocol, DEVICE, tuning=TUNING)
+    engine = fused.FusedEngine(plan, case.vectors[1:2], case.protocol, DEVICE, tuning=tuning)
     engine.gradients(case.x[1:2].to(DEVICE), case.y[1:2].to(DEVICE))
     np.testing.assert_array_equal(engine.vector(engine.gradient, 0), case.fused.vector(case.fused.gradient, 1))
 
 
-def test_gradients_with_residual_reductions_and_odd_widths():
-    assert Case([(2, 0, 4, 0, 3, 1)], (4, 8, 2), channels=3, reduction="residual").largest_error() < 1e-5
+@BOTH
+def test_gradients_with_residual_reductions_and_odd_widths(precision):
+    tuning = dataclasses.replace(TUNING, precision=precision)
+    case = Case([(2, 0, 4, 0, 3, 1)], (4, 8, 2), tuning=tuning, channels=3, reduction="residual")
+    assert case.largest_error() < 1e-5
 
 
-def test_gradients_with_tiles_of_a_device_and_odd_maps():
+@BOTH
+def test_gradients_with_tiles_of_a_device_and_odd_maps(precision):
     """Maps of 6x10, 3x5 and 2x3: strides leave a last row and column."""
-    case = Case([(3, 2, 0, 4, 0, 1)], (6, 10, 2), tuning=fused.DEFAULT, channels=3)
+    case = Case([(3, 2, 0, 4, 0, 1)], (6, 10, 2), tuning=fused.Tuning(precision), channels=3)
     assert case.largest_error() < 1e-5
 
 
@@ -180,19 +191,17 @@ def rounding(monkeypatch):
         monkeypatch.setattr(interpreter, "_convert_float", convert)
 
 
-@pytest.mark.usefixtures("rounding")
-def test_bfloat16_maps_are_right_phase_by_phase():
-    """A whole network amplifies rounding, since it moves what ReLU lets through; so each phase is computed in float64
-    from what the phases before it stored."""
-    case = Case([(3, 1, 2, 4, 1, 3)], (8, 8, 3), "bfloat16", channels=8)
-    engine, graph = case.fused, case.plan.members[0]
+def phases(case: Case) -> list[float]:
+    """Errors of what each phase of the first member's gradients stores, against float64 from what the phases before it
+    stored: a whole network amplifies rounding, since it moves what ReLU lets through."""
+    engine, graph, batch = case.fused, case.plan.members[0], case.protocol.batch_size
     engine.gradients(case.x.to(DEVICE), case.y.to(DEVICE))
     maps, last = engine.maps.double().cpu(), len(graph.nodes) - 1
 
     def stored(offset: int, node: int) -> Tensor:
         shape = graph.nodes[node]
-        size = BATCH * shape.height * shape.width * shape.channels
-        return maps[offset : offset + size].view(BATCH, shape.height, shape.width, -1).permute(0, 3, 1, 2)
+        size = batch * shape.height * shape.width * shape.channels
+        return maps[offset : offset + size].view(batch, shape.height, shape.width, -1).permute(0, 3, 1, 2)
 
     named = {
         (slot, name): torch.from_numpy(case.vectors[0][where].reshape(shape)).double().requires_grad_()
@@ -225,10 +234,27 @@ def test_bfloat16_maps_are_right_phase_by_phase():
     loss = functional.cross_entropy(logits, case.y[0])
     loss.backward()
     assert abs(loss.item() - engine.losses[0].item()) < 1e-5
-    assert len(errors) > 30
-    assert max(errors) < 1e-2
     found = engine.vector(engine.gradient, 0)
     for slot, name, where, shape in case.plan.parts(0):
         gradient = named[slot, name].grad
         assert gradient is not None
-        assert apart(torch.from_numpy(found[where].reshape(shape)).double(), gradient) < 1e-2, (slot, name)
+        errors.append(apart(torch.from_numpy(found[where].reshape(shape)).double(), gradient))
+    return errors
+
+
+@pytest.mark.usefixtures("rounding")
+def test_bfloat16_maps_are_right_phase_by_phase():
+    errors = phases(Case([(3, 1, 2, 4, 1, 3)], (8, 8, 3), "bfloat16", channels=8))
+    assert len(errors) > 60
+    assert max(errors) < 1e-2
+
+
+@BOTH
+@pytest.mark.parametrize(("storage", "bound"), [("float32", 1e-5), ("bfloat16", 1e-2)])
+@pytest.mark.parametrize("channels", [8, 16])
+@pytest.mark.skipif(DEVICE == "cpu", reason="takes Triton's interpreter minutes; needs a CUDA device")
+def test_every_phase_is_right_at_the_sizes_of_a_table(channels, storage, bound, precision):
+    tuning = fused.Tuning(precision)
+    cells = [(3, 1, 2, 4, 1, 3), (3,) * 6]
+    errors = phases(Case(cells, (16, 16, 3), storage, tuning, channels=channels, batch_size=64))
+    assert max(errors) < bound

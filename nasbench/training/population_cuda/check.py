@@ -13,6 +13,7 @@ from collections.abc import Sequence
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from ...errors import NasbenchError
 from ...networks.graph import build_graph, initial_parameters
@@ -23,7 +24,10 @@ from .stacked import StackedEngine
 
 CELLS = ((3, 1, 2, 4, 1, 3), (0, 3, 2, 1, 0, 4), (4, 4, 1, 4, 2, 1), (0,) * 6)
 """All operations, a dead edge, the constant cell."""
-SHAPE, CLASSES = (8, 8, 3), 5
+SHAPE, CLASSES = (8, 8, 3), 10
+SEEDS = (7, 18, 21)
+"""Of weights and images of which no input of a ReLU is closer to 0 than 5e-6: one whose sign rounding changes moves a
+gradient a thousand times more than rounding does. What is told is the median of the three, nan if one is."""
 
 
 def fused_error(device: str, reduction: str = "plain", storage: str = "float32", precision: str = "ieee") -> float:
@@ -33,12 +37,17 @@ def fused_error(device: str, reduction: str = "plain", storage: str = "float32",
 
 def _errors(device: str, reduction: str, storage: str, precision: str) -> tuple[float, float]:
     """Of stacked torch in float32 and of the fused kernels, against stacked torch in float64 on the CPU."""
+    first, second = np.median([_errors_of(seed, device, reduction, storage, precision) for seed in SEEDS], axis=0)
+    return float(first), float(second)
+
+
+def _errors_of(seed: int, device: str, reduction: str, storage: str, precision: str) -> NDArray[np.float64]:
     from .fused import FusedEngine, Tuning
 
     protocol = Protocol(channels=8, batch_size=32, reduction=reduction)
     skeleton = protocol.skeleton(CLASSES, SHAPE)
     plan = Plan.of(CELLS, skeleton)
-    rng = np.random.default_rng(0)
+    rng = np.random.default_rng(seed)
     vectors = [initial_parameters(build_graph(cell, skeleton), rng) for cell in CELLS]
     for vector in vectors:
         vector += rng.normal(0, 0.05, len(vector)).astype(np.float32)  # scales and shifts other than 1 and 0
@@ -58,8 +67,7 @@ def _errors(device: str, reduction: str, storage: str, precision: str) -> tuple[
         reference = exact.flat(gradients, member)
         both = stacked.flat(found, member), fused.vector(fused.gradient, member)
         errors.append([np.abs(one - reference).max() / np.abs(reference).max() for one in both])
-    first, second = np.max(errors, 0)  # nan, where there is one
-    return float(first), float(second)
+    return np.max(errors, axis=0)  # nan, where there is one
 
 
 def noise(images: int = 5000, held_out: int = 500, shape: tuple[int, ...] = (16, 16, 3)) -> Arrays:
@@ -100,8 +108,10 @@ def main() -> None:
     show(title, ["reductions", "stacked", *(f"fused, {one}" for one in PRECISIONS), "fused, bfloat16 maps"], lines)
     show("populations", ["engine", "same bits in company"], [[engine_name("cuda"), str(same_bits("cuda"))]])
     show("ceilings, measured", ["what", "value"], [[name, f"{value:.1f}"] for name, value in ceilings("cuda").items()])
-    columns = ["channels", "trainer", "networks", "networks x epochs / s", "TFLOP/s", "GB/s"]
-    show("training, 5,000 images of 16 x 16", columns, [one.line() for one in rates("cuda")])
+    print("training, 5,000 images of 16 x 16")
+    for channels in (8, 16):
+        for one in rates("cuda", channels):
+            print(one, flush=True)
 
 
 if __name__ == "__main__":

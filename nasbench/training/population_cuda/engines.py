@@ -19,6 +19,7 @@ from torch import Tensor
 
 from ...errors import NasbenchError, first_line
 from ..protocol import Protocol
+from ..result import is_out_of_memory
 from . import stacked
 from .plan import Plan, Vectors
 
@@ -55,20 +56,37 @@ def fused_precision(device: str) -> str | None:
 
 @cache
 def _precision(device: str) -> str | None:
-    problems = []
+    problems: list[str] = []
     for precision in PRECISIONS:
         try:
             from .check import fused_error
 
-            error = fused_error(device, precision=precision)
+            with torch.cuda.device(device):  # Triton's kernels go to the current one
+                error = fused_error(device, precision=precision)
             problem = f"{precision}: gradients are {error:.1e} away from float64's"
         except Exception as found:  # whatever a compiler or a driver raises
+            if is_out_of_memory(found):
+                raise NasbenchError(f"the memory of {device} is full: {first_line(found)}") from found
+            _alive(device, found)
             error, problem = math.nan, f"{precision}: {first_line(found)}"
         if error < TOLERANCE:
+            if problems:
+                logger.warning("The fused kernels multiply float32 as %s on %s (%s).", precision, device, problems[0])
             return precision
         problems.append(problem)
     logger.warning("The fused kernels are not used on %s (%s): stacked torch trains.", device, "; ".join(problems))
     return None
+
+
+def _alive(device: str, error: Exception) -> None:
+    """NasbenchError where the error has left the device unusable for this process, as wrong addresses do."""
+    try:
+        torch.cuda.synchronize(device)
+    except Exception as found:
+        raise NasbenchError(
+            f"the fused kernels failed on {device}, which this process cannot use any more ({first_line(error)}): "
+            "NASBENCH_NO_KERNELS=1 in the environment trains without them."
+        ) from found
 
 
 def engine_name(device: str) -> str:

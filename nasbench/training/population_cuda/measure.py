@@ -12,6 +12,7 @@ from functools import partial
 import numpy as np
 import torch
 
+from ...errors import NasbenchError
 from ...networks.counts import count_flops
 from ...networks.graph import Skeleton, build_graph, prune
 from ..plain import train_plain
@@ -41,12 +42,11 @@ class Rate:
     teraflops: float
     gigabytes: float
 
-    def line(self) -> list[object]:
-        """For a table."""
-        return [
-            self.channels, self.trainer, self.networks,
-            f"{self.rate:.1f}", f"{self.teraflops:.2f}", f"{self.gigabytes:.0f}",
-        ]  # fmt: skip
+    def __str__(self) -> str:
+        return (
+            f"{self.channels} channels, {self.trainer}, {self.networks} networks: {self.rate:.1f} networks x epochs/s, "
+            f"{self.teraflops:.2f} TFLOP/s, {self.gigabytes:.0f} GB/s"
+        )
 
 
 def seconds_of(action: Callable[[], object], repeats: int = 20) -> float:
@@ -74,6 +74,8 @@ def kernel_seconds(action: Callable[[], object], repeats: int = 5) -> dict[str, 
             action()
         torch.cuda.synchronize()
     found = {event.key: event.self_device_time_total / repeats / 1e6 for event in seen.key_averages()}
+    if not any(found.values()):
+        raise NasbenchError("torch's profiler sees no kernels here.")
     return dict(sorted(found.items(), key=lambda item: -item[1]))
 
 
@@ -83,9 +85,15 @@ def ceilings(device: str) -> dict[str, float]:
     source = torch.randn(2**28, device=device)
     target = torch.empty_like(source)
     found["copy, GB/s"] = 2 * source.nbytes / seconds_of(lambda: target.copy_(source)) / 1e9
-    for name, dtype in (("float32", torch.float32), ("bfloat16", torch.bfloat16)):
-        matrix = torch.randn(8192, 8192, device=device, dtype=dtype)
-        found[f"product in {name}, TFLOP/s"] = 2 * 8192**3 / seconds_of(partial(torch.mm, matrix, matrix.T)) / 1e12
+    before = torch.get_float32_matmul_precision()
+    try:
+        for name, precision in (("float32", "highest"), ("tf32", "high"), ("bfloat16", "highest")):
+            torch.set_float32_matmul_precision(precision)
+            dtype = torch.bfloat16 if name == "bfloat16" else torch.float32
+            matrix = torch.randn(8192, 8192, device=device, dtype=dtype)
+            found[f"product in {name}, TFLOP/s"] = 2 * 8192**3 / seconds_of(partial(torch.mm, matrix, matrix.T)) / 1e12
+    finally:
+        torch.set_float32_matmul_precision(before)
     return found
 
 
@@ -114,12 +122,14 @@ def without_kernels() -> Iterator[None]:
             os.environ["NASBENCH_NO_KERNELS"] = before
 
 
-def rates(device: str, channels: tuple[int, ...] = (8, 16), networks: int = 256, images: int = 5000) -> list[Rate]:
-    """The plain loop, stacked torch and the fused kernels: the second epoch, which is warm."""
-    return [rate for width in channels for rate in _rates(device, width, sample(networks), noise(images))]
+def rates(device: str, channels: int, networks: int = 256, images: int = 5000) -> Iterator[Rate]:
+    """The fused kernels, the plain loop and stacked torch, one after the other: the second epoch, which is warm. The
+    slow ones train fewer networks."""
+    return rates_of(device, channels, sample(networks), noise(images))
 
 
-def _rates(device: str, channels: int, cells: list[tuple[int, ...]], arrays: Arrays) -> Iterator[Rate]:
+def rates_of(device: str, channels: int, cells: list[tuple[int, ...]], arrays: Arrays) -> Iterator[Rate]:
+    """As `rates`, of some networks and images."""
     from .engines import fused_precision
 
     protocol = Protocol(channels=channels, epochs=2)
@@ -133,14 +143,14 @@ def _rates(device: str, channels: int, cells: list[tuple[int, ...]], arrays: Arr
         networks = len(cells)
         return Rate(channels, trainer, networks, networks / seconds, work / seconds / 1e12, moved / seconds / 1e9)
 
-    few, jobs = cells[:4], [(cell, 0) for cell in cells]
-    yield rate("plain", few, [train_plain(cell, 0, arrays, protocol, device) for cell in few])
-    with without_kernels():
-        yield rate("population, stacked", cells, train_together(jobs, arrays, protocol, device))
+    few, some, jobs = cells[:4], cells[:32], [(cell, 0) for cell in cells]
     if fused_precision(device):
         yield rate("population, fused", cells, train_together(jobs, arrays, protocol, device))
         half = train_together(jobs, arrays, protocol, device, storage="bfloat16")
         yield rate("population-bf16, fused", cells, half, 2)
+    yield rate("plain", few, [train_plain(cell, 0, arrays, protocol, device) for cell in few])
+    with without_kernels():
+        yield rate("population, stacked", some, train_together(jobs[: len(some)], arrays, protocol, device))
 
 
 def _accesses(cell: tuple[int, ...], skeleton: Skeleton) -> int:

@@ -21,15 +21,18 @@ def record(action: Callable[[], None], state: Sequence[Tensor], device: str) -> 
         return action
     before = [tensor.detach().clone() for tensor in state]
     with torch.cuda.device(device):
-        aside = torch.cuda.Stream()
-        aside.wait_stream(torch.cuda.current_stream())
+        stream, aside = torch.cuda.current_stream(), torch.cuda.Stream()
+        aside.wait_stream(stream)
         with torch.cuda.stream(aside):
             for _ in range(WARM_UP):
                 action()
-        torch.cuda.current_stream().wait_stream(aside)
+        stream.wait_stream(aside)
         graph = torch.cuda.CUDAGraph()
-        with torch.cuda.graph(graph):
-            action()
+        try:
+            with torch.cuda.graph(graph, stream=aside):
+                action()
+        finally:
+            torch.cuda.set_stream(stream)  # which a failed recording leaves set
         with torch.no_grad():
             for tensor, value in zip(state, before, strict=True):
                 tensor.copy_(value)

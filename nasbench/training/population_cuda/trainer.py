@@ -36,7 +36,10 @@ logger = logging.getLogger(__name__)
 Job = tuple[tuple[int, ...], int]
 """(cell, seed)."""
 LARGEST = 1024
-"""Networks in a population, at most: more would not fill the device better, and would be lost if it is killed."""
+"""Networks in a population, at most: more would not fill the device better."""
+FIRST, SECONDS = 128, 120.0
+"""Networks in the first population; later ones are larger as long as they take fewer seconds than this, since what is
+unfinished is lost with a kill."""
 SHARE = 0.8
 """How much of the free memory a population may plan with."""
 
@@ -202,21 +205,23 @@ def train_populations(
 
     `jobs` is read one population ahead. What finds no memory even alone comes back as `out of memory`.
     """
-    size = LARGEST
+    size, most = FIRST, LARGEST
     waiting: deque[tuple[int, Job]] = deque()
     while True:
         waiting.extend(islice(jobs, max(0, LARGEST - len(waiting))))
         if not waiting:
             return
-        size = min(size, population_size(arrays, protocol, device, storage))
-        some = [waiting.popleft() for _ in range(min(size, len(waiting)))]
+        most = min(most, population_size(arrays, protocol, device, storage))
+        some = [waiting.popleft() for _ in range(min(size, most, len(waiting)))]
         start = time.perf_counter()
         histories = _try([job for _, job in some], arrays, protocol, device, until, storage)
         if histories is None and len(some) > 1:
-            size = len(some) // 2
+            most = len(some) // 2
             waiting.extendleft(reversed(some))
-            logger.warning("%d networks do not fit the memory of %s: going on with %d.", len(some), device, size)
+            logger.warning("%d networks do not fit the memory of %s: going on with %d.", len(some), device, most)
             continue
+        each = (time.perf_counter() - start) / len(some)
+        size = max(FIRST, min(int(SECONDS / each), 2 * len(some)))
         if histories is None:
             histories = [failed_history(OUT_OF_MEMORY, until or protocol.epochs, time.perf_counter() - start)]
         for (number, job), history in zip(some, histories, strict=True):
