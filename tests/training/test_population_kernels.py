@@ -166,9 +166,9 @@ class Stored(torch.autograd.Function):
         return gradient, None, None, None
 
 
-def apart(found: Tensor, expected: Tensor) -> float:
-    """Largest error over the largest value; nan counts as infinitely far."""
-    error = float((found - expected).abs().max() / expected.abs().max().clamp(min=1e-30))
+def apart(found: Tensor, expected: Tensor, least: float = 1e-30) -> float:
+    """Largest error over the largest value, or over `least`; nan counts as infinitely far."""
+    error = float((found - expected).abs().max() / expected.abs().max().clamp(min=least))
     return error if error == error else float("inf")
 
 
@@ -234,11 +234,12 @@ def phases(case: Case) -> list[float]:
     loss = functional.cross_entropy(logits, case.y[0])
     loss.backward()
     assert abs(loss.item() - engine.losses[0].item()) < 1e-5
-    found = engine.vector(engine.gradient, 0)
+    found = torch.from_numpy(engine.vector(engine.gradient, 0)).double()
+    gradients = {at: parameter.grad for at, parameter in named.items()}
+    largest = float(max(gradient.abs().max() for gradient in gradients.values()))
     for slot, name, where, shape in case.plan.parts(0):
-        gradient = named[slot, name].grad
-        assert gradient is not None
-        errors.append(apart(torch.from_numpy(found[where].reshape(shape)).double(), gradient))
+        # A shift has none where another normalisation follows: then to rounding of the others.
+        errors.append(apart(found[where].view(shape), gradients[slot, name], 1e-2 * largest))
     return errors
 
 
@@ -252,9 +253,8 @@ def test_bfloat16_maps_are_right_phase_by_phase():
 @BOTH
 @pytest.mark.parametrize(("storage", "bound"), [("float32", 1e-5), ("bfloat16", 1e-2)])
 @pytest.mark.parametrize("channels", [8, 16])
-@pytest.mark.skipif(DEVICE == "cpu", reason="takes Triton's interpreter minutes; needs a CUDA device")
+@pytest.mark.usefixtures("rounding")
 def test_every_phase_is_right_at_the_sizes_of_a_table(channels, storage, bound, precision):
-    tuning = fused.Tuning(precision)
-    cells = [(3, 1, 2, 4, 1, 3), (3,) * 6]
-    errors = phases(Case(cells, (16, 16, 3), storage, tuning, channels=channels, batch_size=64))
-    assert max(errors) < bound
+    tuning = dataclasses.replace(TUNING, precision=precision)
+    case = Case([(3, 1, 2, 4, 1, 3)], (16, 16, 3), storage, tuning, channels=channels, batch_size=64)
+    assert max(phases(case)) < bound
