@@ -17,7 +17,7 @@ from .compare_command import compare_parser
 from .errors import NasbenchError, unknown
 from .fit_command import fit_parser
 from .score_command import score_parser
-from .terminal import Parser, names, show
+from .terminal import Parser, names, show, table_file
 
 if TYPE_CHECKING:
     from .tables import Table
@@ -116,7 +116,7 @@ def _table_parser(parser: argparse.ArgumentParser) -> None:
 
     add = commands.add_parser("import", help="make a table from published files or from your own results")
     add.add_argument("source", help="file or folder; '-' lets importers of wheels fetch their own")
-    add.add_argument("out", type=Path, help="the .h5 file to write")
+    add.add_argument("out", type=table_file, help="the .h5 file to write")
     add.add_argument("--kind", help="what the source is; guessed if not given")
     add.add_argument("--epochs", help="epochs to keep of full curves: all, final, or numbers separated by commas")
     add.add_argument("--space", help="cell space of a .csv or .npz that does not name it")
@@ -277,6 +277,8 @@ def _table_import(options: argparse.Namespace) -> None:
     extra = {} if options.epochs is None else {"epochs": _epochs(options.epochs)}
     if options.space is not None:
         extra["space"] = options.space
+    if options.out.exists() and Path(options.source).exists() and options.out.samefile(options.source):
+        raise NasbenchError(f"{options.out} is what is imported; write the table to another file.")
     table = import_table(options.kind, None if options.source == "-" else options.source, **extra)
     print(f"{table!r} written to {table.save(options.out)}")
 

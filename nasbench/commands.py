@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from .errors import NasbenchError
-from .terminal import Progress, names, show
+from .terminal import Progress, names, show, table_file
 
 if TYPE_CHECKING:
     from .runs.sources import TrainingSource
@@ -46,7 +46,12 @@ def train_parser(parser: argparse.ArgumentParser) -> None:
     add("--seeds", default="0", help="training seeds, separated by commas (default: 0)")
     add("--out", type=Path, help="folder of the shards; an unfinished one is gone on with")
     add("--known", action="append", default=[], metavar="TABLE", help="skip the trainings that this table has")
-    add("--table", type=Path, metavar="FILE.h5", help="at the end, make a table of the shards and the known tables")
+    add(
+        "--table",
+        type=table_file,
+        metavar="FILE.h5",
+        help="at the end, make a table of the shards and the known tables",
+    )
     add("--no-latency", action="store_true", help="do not measure forward passes for the table")
     add("--shard", type=int, default=200, help="trainings a shard, at most (default: 200, or those of a minute)")
     parser.set_defaults(command=_train)
@@ -66,7 +71,7 @@ def table_parsers(commands: Any) -> None:
     """`nasbench table merge | replay`."""
     add = commands.add_parser("merge", help="one table from tables and from folders of shards")
     add.add_argument("tables", nargs="+", help="tables, or folders that `nasbench train` or `compare --keep` wrote")
-    add.add_argument("--out", type=Path, required=True)
+    add.add_argument("--out", type=table_file, required=True, metavar="FILE.h5")
     add.add_argument("--no-latency", action="store_true", help="do not measure forward passes of trained rows")
     add.set_defaults(command=_merge)
 

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import argparse
 import json
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from .commands import processes
 from .errors import NasbenchError
 from .meta_command import fit_meta, meta_options
-from .terminal import Progress, plural, show, some_names
+from .terminal import Progress, plural, show, some_names, table_file
 
 if TYPE_CHECKING:
     from surrogates.study import Study
@@ -35,7 +36,7 @@ def fit_parser(parser: argparse.ArgumentParser) -> None:
     add("--target", default="accuracy", help="accuracy, train_seconds or latency_seconds")
     add("--schedule", type=int, help="length of the training schedule (default: the longest)")
     add("--curve-epochs", type=int, help="epochs that predictors of curves see (default: a third of the schedule)")
-    add("--as-benchmark", type=Path, metavar="FILE.h5",
+    add("--as-benchmark", type=table_file, metavar="FILE.h5",
         help="make a surrogate benchmark instead: one predictor's predictions for every cell")  # fmt: skip
     add("--check", action="store_true", help="with --as-benchmark: do strategies rank alike on it and on the table?")
     add("--strategies", type=some_names, help="with --check: which, own ones as file.py:Class (default: all that can)")
@@ -53,7 +54,9 @@ def _fit(options: argparse.Namespace) -> None:
     import pandas as pd
 
     import reports
+    import strategies
     import surrogates
+    from surrogates.carry_over import enough
     from surrogates.study import Study, run_study
 
     from .tables import open_table
@@ -62,6 +65,8 @@ def _fit(options: argparse.Namespace) -> None:
         raise NasbenchError("--train-afresh and --strategies belong to --check, which checks a surrogate benchmark.")
     processes(options)
     table = open_table(options.table)
+    if "surrogate" in table.attributes:
+        raise NasbenchError(f"the table {table.name} holds predictions, from which no predictor learns.")
     try:
         given = None if options.train_sizes is None else [int(text) for text in options.train_sizes]
     except ValueError:
@@ -79,6 +84,8 @@ def _fit(options: argparse.Namespace) -> None:
         table.name, task, tuple(chosen), sizes, options.seeds, options.target, options.schedule, options.curve_epochs
     )
     if options.as_benchmark is not None:
+        if options.check and options.strategies:
+            enough(strategies.select(options.strategies))
         made = _make_benchmark(table, study, options.as_benchmark)
         if options.check:
             _check_benchmark(options, table, made, study)
@@ -110,11 +117,12 @@ def _make_benchmark(table: Table, study: Study, path: Path) -> Table:
 
     if len(study.predictors) != 1 or len(study.train_sizes) != 1 or study.target != "accuracy":
         raise NasbenchError("a surrogate benchmark predicts accuracy, by one --predictor from one of --train-sizes.")
-    if path.suffix != ".h5":
-        raise NasbenchError(f"a surrogate benchmark is a table, a file called FILE.h5, not {path}.")
+    if path.exists() and "surrogate" not in open_table(path).attributes:
+        raise NasbenchError(f"{path} holds trainings, which predictions would replace; choose another file.")
     made = make_benchmark(table, study.task, study.predictors[0], study.train_sizes[0], 0, study.schedule)
     print(f"surrogate: {made.save(path)}")
-    print(f"use it: nasbench compare --mode surrogate --table {path} --task {study.task}")
+    again = ["nasbench", "compare", "--mode", "surrogate", "--table", str(path), "--task", study.task]
+    print(f"use it: {shlex.join(again)}")
     return open_table(path)
 
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from .errors import NasbenchError
-from .terminal import Progress, some_names
+from .terminal import Progress, some_names, table_file
 
 if TYPE_CHECKING:
     from .benchmarks import TabularBenchmark
@@ -25,7 +25,7 @@ def score_parser(commands: Any) -> None:
     """`nasbench table score`."""
     add = commands.add_parser("score", help="add zero-cost proxies' scores, and their seconds, for every row")
     add.add_argument("table", help="a table that `nasbench train` made")
-    add.add_argument("out", type=Path, help="the .h5 file to write; an unfinished one is gone on with")
+    add.add_argument("out", type=table_file, help="the .h5 file to write; an unfinished one is gone on with")
     add.add_argument("--task", help="which task (default: every one of the table)")
     add.add_argument("--proxies", type=some_names, help="names, separated by commas (default: all that tables hold)")
     add.add_argument("--jobs", type=int, default=-1, help="processes (default: one per core)")
@@ -39,7 +39,7 @@ def _score(options: argparse.Namespace) -> None:
     from .commands import processes
     from .tables import PROXIES, Table, open_table
 
-    if options.out.suffix != ".h5" or options.out.is_dir() or not options.out.parent.is_dir():
+    if not options.out.parent.is_dir():
         raise NasbenchError(f"{options.out} cannot be written: the result is an .h5 file in a folder that is there.")
     table = open_table(options.table)
     wanted = list(PROXIES if options.proxies is None else dict.fromkeys(options.proxies))

@@ -6,6 +6,7 @@ import argparse
 import sys
 import time
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any, NoReturn
 
 from .errors import NasbenchError
@@ -32,6 +33,14 @@ def some_names(text: str) -> list[str]:
     if not found:
         raise argparse.ArgumentTypeError(f"names separated by commas are needed, not {text!r}")
     return found
+
+
+def table_file(text: str) -> Path:
+    """A file that a table can be written to, for an option of argparse."""
+    path = Path(text)
+    if path.suffix != ".h5" or path.is_dir():
+        raise argparse.ArgumentTypeError(f"a table is written to a file called FILE.h5, not to {text!r}")
+    return path
 
 
 def plural(count: int, what: str) -> str:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import math
+import shlex
 from pathlib import Path
 from typing import Any
 
@@ -91,6 +92,18 @@ def _with_nan(value: Any) -> Any:
     return math.nan if value is None else value
 
 
+def again(facts: dict[str, Any]) -> str:
+    """The command that makes the check again."""
+    parts = ["nasbench", "fit", "--table", facts["table"], "--task", facts["task"], "--predictor", facts["predictor"]]
+    parts += ["--train-sizes", str(facts["n"])]
+    if facts["schedule"] is not None:
+        parts += ["--schedule", str(facts["schedule"])]
+    parts += ["--as-benchmark", "FILE.h5", "--check"]
+    if facts["afresh"]:
+        parts += ["--train-afresh", str(facts["afresh"])]
+    return shlex.join([*parts, "--strategies", ",".join(facts["strategies"])])
+
+
 def build(study: CheckStudy, folder: Path) -> None:
     """Write the page, its figures and tables into an empty folder."""
     looks = style.looks(study.sides.families)
@@ -105,6 +118,7 @@ def build(study: CheckStudy, folder: Path) -> None:
         .render(
             study=study,
             facts=study.facts,
+            again=again(study.facts),
             figures=drawn,
             tables=shown,
             looks=looks,

@@ -142,7 +142,15 @@ def leak(study: MetaStudy) -> str:
 def again(study: MetaStudy) -> str:
     """The command that makes the study again."""
     facts = study.facts
-    parts = ["nasbench fit --meta --table", shlex.quote(facts["table"]), "--task", ",".join(study.targets)]
+    parts = [
+        "nasbench",
+        "fit",
+        "--meta",
+        "--table",
+        facts.get("address", facts["table"]),
+        "--task",
+        ",".join(study.targets),
+    ]
     parts += ["--predictor", ",".join(facts["predictors"]), "--train-sizes", ",".join(map(str, facts["train_sizes"]))]
     parts += ["--seeds", str(facts["seeds"])]
     if facts["sources"]:
@@ -153,4 +161,4 @@ def again(study: MetaStudy) -> str:
         parts += ["--leave-out", facts["leave_out"]]
     if facts["source_counts"]:
         parts += ["--source-counts", ",".join(map(str, facts["source_counts"]))]
-    return " ".join(parts + ["--target-among-sources"] * bool(facts["target_among_sources"]))
+    return shlex.join(parts + ["--target-among-sources"] * bool(facts["target_among_sources"]))

@@ -9,7 +9,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from nasbench.errors import unknown
+from nasbench.errors import NasbenchError, unknown
 from nasbench.files import replacing
 
 from .style import HUES, INK, styled, to_png, to_svg
@@ -58,6 +58,8 @@ def draw_table(table: Table, task: str, path: Path, schedule: int | None = None)
 def _distribution(ax: Axes, curves: Curves) -> None:
     mean = curves.mean("val_acc")
     known = mean[~np.isnan(mean)]
+    if not len(known):
+        raise NasbenchError(f"there is nothing to draw: no cell has a result on {curves.task!r}.")
     low = np.quantile(known, 0.02)
     ax.hist(np.maximum(known, low), bins=50, color=HUES[0])
     ax.set_title("accuracies, mean over seeds", fontsize=9)

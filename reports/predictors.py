@@ -6,6 +6,7 @@ A study's folder is described in surrogates.study; nothing is fitted here.
 from __future__ import annotations
 
 import json
+import shlex
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -103,9 +104,24 @@ def build(study: PredictorStudy, folder: Path) -> None:
             tables={"scores": shown},
             looks=looks,
             headline=headline(study),
+            again=again(study),
         )
     )
     (folder / "index.html").write_text(page, **UTF8)
+
+
+def again(study: PredictorStudy) -> str:
+    """The command that makes the study again."""
+    facts = study.facts
+    parts = ["nasbench", "fit", "--table", facts.get("address", facts["table"]), "--task", facts["task"]]
+    parts += ["--predictor", ",".join(facts["predictors"]), "--train-sizes", ",".join(map(str, facts["train_sizes"]))]
+    parts += ["--seeds", str(facts["seeds"])]
+    if facts["target"] != "accuracy":
+        parts += ["--target", facts["target"]]
+    for name in ("schedule", "curve_epochs"):
+        if facts[name] is not None:
+            parts += [f"--{name.replace('_', '-')}", str(facts[name])]
+    return shlex.join(parts)
 
 
 def headline(study: PredictorStudy) -> list[str]:
@@ -252,7 +268,7 @@ def effects(study: PredictorStudy) -> Figure:
             width = 0.5 + 6 * span / max(spans.max(), 1e-12)
             drawing.plot((x0, x1), (y0, y1), color=style.HUES[0], linewidth=width, zorder=1)
             best = operations[int(value.argmax())].removeprefix("nor_")
-            at = 0.25 if edge in ((0, 3), (1, 2)) else 0.42
+            at = {(0, 3): 0.25, (1, 2): 0.25, (1, 3): 0.6}.get(edge, 0.42)  # so that no two names touch
             where = x0 + at * (x1 - x0), y0 + at * (y1 - y0)
             box = {"facecolor": "white", "edgecolor": "none", "pad": 1}
             drawing.text(*where, f"{best}\n±{span / 2:.2f}", ha="center", va="center", fontsize=7.5, bbox=box)

@@ -14,6 +14,7 @@ import numpy as np
 import pandas as pd
 
 from nasbench.runs.budget import CURRENCIES
+from nasbench.terminal import plural
 
 from .amounts import Amounts
 from .analysis import Analysis
@@ -88,7 +89,7 @@ def table(study: Study, amounts: Amounts, found: Analysis) -> Table | None:
         ])  # fmt: skip
     columns = [
         "strategy", "source tasks", f"{currency} spent on them", "a task, target alone",
-        f"a task, sources spread over {len(study.tasks)}",
+        f"a task, sources spread over {plural(len(study.tasks), 'task')}",
         f"tasks on which it gets as far as {other or 'none'}", "saved there, mean", "break-even after",
     ]  # fmt: skip
     return build("sources", columns, rows, pd.DataFrame(records))

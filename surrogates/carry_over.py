@@ -18,7 +18,7 @@ import csv
 import dataclasses
 import json
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -69,6 +69,12 @@ class Check:
     afresh: int = 0
 
 
+def enough(strategies: Collection[str]) -> None:
+    """NasbenchError where there are too few to compare a ranking of."""
+    if len(strategies) < 3:
+        raise NasbenchError(f"a ranking is compared of at least 3 strategies, not of {len(strategies)}.")
+
+
 def run_check(
     check: Check,
     table: Table,
@@ -92,8 +98,7 @@ def run_check(
         NasbenchError: fewer than three strategies, a table that cannot be trained afresh, or a folder of other things.
     """
     folder = Path(out)
-    if len(check.strategies) < 3:
-        raise NasbenchError(f"a ranking is compared of at least 3 strategies, not of {len(check.strategies)}.")
+    enough(check.strategies)
     if folder.is_dir() and (others := sorted({path.name for path in folder.iterdir()} - PARTS)):
         raise NasbenchError(f"{folder} holds {others[0]!r}, which is not part of a check; choose another folder.")
     sample = draw_sample(table, check.task, check.predictor, check.n, check.seed, check.schedule)

@@ -242,7 +242,8 @@ def _check(study: Study, data: Data, table: Table) -> None:
 def _manifest(study: Study, table: Table, data: Data) -> dict[str, Any]:
     tau = ceiling(data.noise, data.truth, np.random.default_rng(0))
     return {
-        "format": FORMAT, **dataclasses.asdict(study), "checksum": table.checksum, "space": table.space.name,
+        "format": FORMAT, **dataclasses.asdict(study), "address": table.address, "checksum": table.checksum,
+        "space": table.space.name,
         "cells": len(data.truth), "truth": data.truth_name, "ceiling": None if np.isnan(tau) else tau,
         "families": {name: CATALOGUE[name].family for name in study.predictors},
         "sees": {name: CATALOGUE[name].sees for name in study.predictors}, "proxies": list(data.proxy_names),

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import html
 import re
 import resource
+import shlex
 import subprocess
 import sys
 
@@ -164,6 +166,12 @@ def test_a_table_is_drawn(capsys, tmp_path):
         (["compar"], "invalid choice"),
         (["compare", "--observe", "max"], "unknown way to observe"),
         (["compare", "--jobs", "0"], "at least one process"),
+        (["compare", "--jobs", "-3"], "at least one process"),
+        (["compare", "--seeds", "99999999999999999"], "takes 10,000 seeds at most"),
+        (["table", "import", "t.csv", "t.json"], "a file called FILE.h5"),
+        (["table", "merge", "digits", "--out", "t.txt"], "a file called FILE.h5"),
+        (["train", "--task", "digits", "--rows", "3", "--out", "o", "--table", "mine.py"], "a file called FILE.h5"),
+        (["fit", "--as-benchmark", "t.txt"], "a file called FILE.h5"),
         (["compare", "nasbench201-paper"], "give it with --table"),
         (["compare", "--strategies", "all,random_search"], "all stands alone"),
         (["table", "draw", "nasbench201", "x.png", "--between-tasks", "--task", "cifar10"], "leave --task"),
@@ -184,6 +192,35 @@ def test_mistakes(capsys, tmp_path, monkeypatch, arguments, says):
     monkeypatch.chdir(tmp_path)
     assert says in fails(capsys, *arguments)
     assert not list(tmp_path.rglob("*.json"))
+
+
+def test_tables_are_not_lost_to_what_is_made_of_them(capsys, tmp_path):
+    table = tmp_path / "mine.h5"
+    assert main(["table", "merge", "digits", "--out", str(table)]) == 0
+    before = table.read_bytes()
+    fit = ["fit", "--predictor", "ridge", "--train-sizes", "50"]
+    said = fails(capsys, *fit, "--table", table, "--as-benchmark", table)
+    assert "holds trainings, which predictions would replace" in said
+    assert "is what is imported" in fails(capsys, "table", "import", table, table)
+    assert table.read_bytes() == before
+    made = tmp_path / "made of.h5"
+    for _ in range(2):  # predictions may replace predictions
+        assert main([*fit, "--table", str(table), "--as-benchmark", str(made)]) == 0
+    assert f"--table '{made}' --task digits" in capsys.readouterr().out
+    assert "holds predictions, from which no predictor learns" in fails(capsys, *fit, "--table", made)
+    meta = ["fit", "--meta", "--table", "nasbench201", "--task", "cifar10", "--source-tables", made]
+    assert "holds predictions, not trainings" in fails(capsys, *meta)
+
+
+def test_the_commands_that_pages_name_find_the_table(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert main(["table", "merge", "digits", "--out", "my own.h5"]) == 0
+    fit = ["fit", "--table", "my own.h5", "--predictor", "ridge", "--train-sizes", "20", "--seeds", "2"]
+    assert main([*fit, "--out", "a"]) == 0
+    page = html.unescape((tmp_path / "a" / "report" / "index.html").read_text())
+    command = re.search(r"nasbench (fit --table [^<]*)", page)
+    assert command
+    assert shlex.split(command[1]) == [*fit[:3], "--task", "digits", *fit[3:]]
 
 
 def test_results_of_another_suite_are_left_alone(capsys, tmp_path):

@@ -35,5 +35,5 @@ def test_the_python_examples_run(tmp_path):
             env={**os.environ, "PYTHONPATH": str(Path(__file__).parent.parent)},
         )
         assert done.returncode == 0, done.stderr
-    assert (tmp_path / "results" / "mine" / "report" / "index.html").exists()
+    assert (tmp_path / "results" / "greedy" / "report" / "index.html").exists()
     assert (tmp_path / "my_table.h5").exists()

@@ -72,8 +72,8 @@ def compare(
         NasbenchError: unknown names, a budget in a currency the table does not know, a folder with other results,
             or a folder that cannot be written.
     """
-    if jobs == 0:
-        raise NasbenchError("a comparison needs at least one process, or -1 for one per core; not 0.")
+    if jobs == 0 or jobs < -1:
+        raise NasbenchError(f"a comparison needs at least one process, or -1 for one per core; not {jobs}.")
     suite = Suite.load(suite) if isinstance(suite, str) else suite
     source: Source
     if suite.mode == "train":
@@ -282,8 +282,10 @@ def _nothing() -> None:
 
 def _record_provenance(folder: Path, jobs: int) -> None:
     """Write how and with what this was last run; facts of the machine stay out of the other files."""
+    program = Path(sys.argv[0])
+    called = ["python", "-m", program.parent.name] if program.name == "__main__.py" else [program.name]
     provenance = {
-        "command": printable(shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]])),
+        "command": printable(shlex.join([*called, *sys.argv[1:]])),
         "date": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         "jobs": jobs,
         "platform": f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores",

@@ -24,6 +24,7 @@ from .run import OBSERVE
 
 MODES = ("table", "surrogate", "train")
 FOLDER = Path(__file__).parent / "suites"
+MOST_SEEDS = 10_000
 _TYPES: dict[str, tuple[type, ...]] = {
     **dict.fromkeys(("name", "budget", "table", "observe", "search_task", "mode", "title", "leave_out"), (str,)),
     **dict.fromkeys(("tasks", "strategies", "notes", "train_seeds", "sources", "source_tables"), (list, tuple)),
@@ -100,6 +101,8 @@ class Suite:
             value = getattr(self, name)
             if not isinstance(value, int) or isinstance(value, bool) or value < 1:
                 raise NasbenchError(f"suite {self.name!r} needs a whole number, at least 1 for {name}, not {value!r}.")
+        if self.seeds > MOST_SEEDS:
+            raise NasbenchError(f"suite {self.name!r} takes {MOST_SEEDS:,} seeds at most, not {self.seeds:,}.")
         budget = Budget.parse(self.budget)
         if self.charge_overhead and budget.unit != "s":
             raise NasbenchError(f"overhead can be charged to a budget in seconds only, not to {self.budget!r}.")

@@ -105,6 +105,8 @@ def read_source(table: Table, task: str, schedule: int | None = None) -> SourceT
 
 
 def _read(table: Table, task: str, schedule: int | None) -> SourceTask:
+    if "surrogate" in table.attributes:
+        raise NasbenchError(f"the table {table.name} holds predictions, not trainings: nothing is learned from them.")
     entry = table.curves(task, schedule)
     accuracies = entry.mean("val_acc")
     known = np.flatnonzero(~np.isnan(accuracies))

@@ -132,6 +132,12 @@ class Table:
         return self.path.stem if self.path else str(self.attributes.get("name", self.space.name))
 
     @property
+    def address(self) -> str:
+        """What opens the table again: the name of a shipped one, the path of another; its name if never saved."""
+        shipped = self.path is None or shipped_tables().get(self.name) == self.path
+        return self.name if shipped else str(self.path)
+
+    @property
     def tasks(self) -> tuple[str, ...]:
         return tuple(self._curves)
 

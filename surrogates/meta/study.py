@@ -186,8 +186,8 @@ def _claim(
             "descriptor": None if sources.descriptor is None else sources.descriptor.tolist(),
         }  # fmt: skip
     manifest = {
-        "format": FORMAT, **dataclasses.asdict(study), "space": table.space.name,
-        "source_tables": [other.name for other in others],
+        "format": FORMAT, **dataclasses.asdict(study), "address": table.address, "space": table.space.name,
+        "source_tables": [other.address for other in others],
         "checksums": [table.checksum, *(other.checksum for other in others)], "tasks": targets,
         "families": {name: CATALOGUE[name].family for name in study.predictors},
         "sees": {name: CATALOGUE[name].sees for name in study.predictors},

@@ -158,6 +158,7 @@ def test_bad_checks_are_refused(shipped, tmp_path):
         (["--as-benchmark", "s.h5", "--check", "--train-afresh", "3"], "was not made by `nasbench train`"),
         (["--as-benchmark", "s.h5", "--check", "--table", "digits", "--train-afresh", "6000"], "1 to 5"),
         (["--as-benchmark", "s.h5", "--check", "--strategies", "random_serach"], "did you mean 'random_search'"),
+        (["--as-benchmark", "s.h5", "--check", "--strategies", "random_search"], "at least 3 strategies"),
     ],
 )
 def test_bad_options_are_one_sentence(options, sentence, capsys, tmp_path, monkeypatch):
@@ -168,3 +169,5 @@ def test_bad_options_are_one_sentence(options, sentence, capsys, tmp_path, monke
     assert sentence in said
     assert said.count("\n") == 1
     assert not (tmp_path / "results").exists()
+    if "--strategies" in options:
+        assert not (tmp_path / "s.h5").exists()

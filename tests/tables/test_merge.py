@@ -127,6 +127,15 @@ def test_two_values_for_one_training_are_refused_by_task_seed_and_cell() -> None
     assert str(caught.value).endswith("and 12.5.")
 
 
+def test_seconds_of_one_training_may_differ_and_the_first_stay() -> None:
+    whole = whole_table(np.random.default_rng(1), rows=3)
+    other = part(whole, range(3), range(3))
+    arrays = other.curves("a", 9).arrays
+    arrays["train_seconds"] = arrays["train_seconds"] * 2
+    found = merge([whole, other]).curves("a", 9)
+    np.testing.assert_array_equal(found.full("train_seconds"), merge([whole]).curves("a", 9).full("train_seconds"))
+
+
 def test_float32_is_no_contradiction() -> None:
     def table(dtype: type) -> Table:
         return Table.from_arrays(

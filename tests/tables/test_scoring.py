@@ -104,7 +104,7 @@ def test_tasks_of_a_table_are_scored_on_their_own_images(tmp_path):
         (["nasbench201", "x.h5"], "does not say which images 'cifar10' has"),
         (["nasbench201", "x.h5", "--task", "cifar10"], "does not say which images"),
         (["digits", "x.h5", "--proxies", "synflo"], "synflow"),
-        (["digits", "x.txt"], "x.txt cannot be written"),
+        (["digits", "x.txt"], "a file called FILE.h5, not to 'x.txt'"),
         (["digits", "nowhere/x.h5"], "a folder that is there"),
         (["digits", "x.h5", "--proxies", ""], "names separated by commas are needed"),
         (["digits", "x.h5", "--proxies", "params"], "tables hold no scores of params"),

@@ -12,6 +12,7 @@ from nasbench.errors import NasbenchError
 from nasbench.tables import Curves, Table, open_table
 from nasbench.tables.hdf5 import verify
 from nasbench.tables.noise import noise
+from reports.portrait import draw_table
 
 
 def test_shipped_table_agrees_with_the_published_results(shipped, published):
@@ -186,3 +187,10 @@ def test_rows_that_were_trained_once_count_with_one_seed():
     assert found.kendall_top is None  # ten rows say nothing
     assert found.seeds == pytest.approx(1.1)
     assert found.resolution > 1.96 * found.deviation_top * 1.2, "most of the best have one"
+
+
+def test_a_task_without_results_is_not_drawn(tmp_path):
+    empty = Table.from_arrays("nasbench201", [Curves("t", (1,), {"val_acc": np.full(15_625, np.nan)})])
+    with pytest.raises(NasbenchError, match="no cell has a result on 't'"):
+        draw_table(empty, "t", tmp_path / "t.png")
+    assert not list(tmp_path.iterdir())
