@@ -22,7 +22,8 @@ logger = logging.getLogger(__name__)
 DEVICE = "cuda"
 NETWORKS = 256
 TUNINGS = [
-    {}, {"precision": "ieee"}, {"tile": 1024}, {"tile": 4096}, {"parts": 4}, {"parts": 16}, {"stages": 2}, {"warps": 8},
+    {}, {"precision": "ieee"}, {"tile": 1024}, {"tile": 4096}, {"parts": 4}, {"parts": 16}, {"shares": 1},
+    {"rows": 32}, {"rows": 128}, {"stages": 2}, {"warps": 8},
 ]  # fmt: skip
 
 

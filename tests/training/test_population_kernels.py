@@ -95,6 +95,15 @@ def test_gradients_with_tiles_of_a_device_and_odd_maps(precision):
     assert case.largest_error() < 1e-5
 
 
+def test_gradients_whose_images_are_shared_unevenly(monkeypatch):
+    """16 images as 6, 6 and 4 at 8x8, and as 8 and 8 at 4x4."""
+    monkeypatch.setattr(fused, "SHARE", 128)
+    case = Case(CELLS[:1], (8, 8, 3), tuning=dataclasses.replace(TUNING, shares=3), channels=4)
+    assert case.fused.shares.shape[0] == 2
+    assert case.largest_error() < 1e-5
+    assert case.fused.shares.any(2).all()
+
+
 def test_a_step_and_an_evaluation_equal_float64():
     case = Case([(0, 0, 0, 2, 0, 0)], (4, 4, 1), channels=4, lr=0.1)
     losses, _ = case.exact.step(case.x, case.y, torch.tensor(0.1))

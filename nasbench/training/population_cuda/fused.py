@@ -1,4 +1,4 @@
-"""A population through fused Triton kernels: about 65 launches a training step for networks of one cell a stage.
+"""A population through fused Triton kernels: about 66 launches a training step for networks of one cell a stage.
 
 Feature maps and their gradients are stored as float32 or bfloat16; parameters, statistics and all sums are float32.
 Maps in bfloat16 move the gradients of a whole network by some ten percent, in exact arithmetic as here, since they move
@@ -35,6 +35,9 @@ class Tuning:
             `ieee`. Products of bfloat16 maps do not depend on it.
         tile: pixels x channels of a tile. Triton's interpreter is faster with large ones.
         parts: programs that share a network's batch statistics in one slot; a power of 2.
+        shares: programs that share a network's weight gradients in one slot, at most, where maps are large.
+        rows: weights of an output channel that a program computes the gradients of, at least; Hopper's tensor cores
+            take 64 at a time.
         stages: how far loads run ahead of products.
         warps: of a program that multiplies.
     """
@@ -42,15 +45,22 @@ class Tuning:
     precision: str = "ieee"
     tile: int = 2048
     parts: int = 8
+    shares: int = 8
+    rows: int = 64
     stages: int = 1
     warps: int = 4
 
 
 DEFAULT = Tuning()
-ROWS = 64
-"""Weights of a channel that a program computes the gradients of, at least: Hopper's tensor cores take 64 at a time."""
+SHARE = 4096
+"""Pixels of which a program computes weight gradients, at least."""
 IMAGES = 32
 """Images that the classifier takes at a time, at most."""
+
+
+def shares_of(node: Node, batch: int, tuning: Tuning) -> int:
+    """Programs that share the gradients of the weights of a slot into a node, each of some images."""
+    return max(1, min(tuning.shares, batch * node.height * node.width // SHARE, batch))
 
 
 def padded(count: int, least: int = 16) -> int:
@@ -85,6 +95,9 @@ class FusedEngine:
         self.maps = torch.empty(layout.elements, dtype=dtype, device=device)
         self.theta = torch.from_numpy(layout.rows(vectors)).to(device)
         self.momentum, self.gradient = torch.zeros_like(self.theta), torch.zeros_like(self.theta)
+        self.shared = layout.leading(lambda node: shares_of(node, layout.batch, tuning) > 1)
+        most = max(shares_of(node, layout.batch, tuning) for node in self.nodes[1:])
+        self.shares = torch.zeros((most - 1, self.count, self.shared), device=device)
         self.codes, self.slots, self.leaving = (
             torch.from_numpy(table).to(device) for table in (layout.codes, layout.slots, layout.leaving)
         )
@@ -114,6 +127,11 @@ class FusedEngine:
         self._forward(x, x[0].numel(), y, self.protocol.batch_size, train=True)
         for node in range(len(self.nodes) - 1, 0, -1):
             self._backward(node, x)
+        if self.shared:
+            kernels_backward.add_shares[(self.count, -(-self.shared // 1024))](
+                self.gradient, self.shares, self.count, PARAMETERS=self.layout.parameters, SHARED=self.shared,
+                SHARES=len(self.shares), BLOCK=1024,
+            )  # fmt: skip
 
     def evaluate(self, x: Tensor, y: Tensor) -> Tensor:
         """How many of the images (batch, height, width, channels) each network gets right with its running
@@ -208,13 +226,15 @@ class FusedEngine:
                 )  # fmt: skip
             if edge.operation in ("conv", "norm"):
                 source, stride = self._source(edge.source, x, x[0].numel())
-                rows = padded(run.source.channels, ROWS)
+                taps, shares = max(1, edge.kernel**2), shares_of(shape, self.protocol.batch_size, self.tuning)
+                rows = padded(run.source.channels, self.tuning.rows)
                 tile = self._tiling(shape, max(rows // 2, shape.channels))["TILE"]
-                groups = max(1, -(-(edge.kernel**2) // (rows // run.source.channels)))
-                kernels_backward.weight_gradient[(groups, self.count, run.count)](
-                    source, self.maps, self.theta, self.gradient, self.codes, self.slots, self.partials, self.moments,
-                    run.first, stride, **self._shapes(run.source, shape), STRIDE=edge.stride, RELU=edge.relu,
-                    NORMALISE=edge.norm, ROWS=rows, P_OUT=padded(shape.channels, 8), TILE=tile,
+                groups = -(-taps // (rows // run.source.channels))
+                kernels_backward.weight_gradient[(groups * shares, self.count, run.count)](
+                    source, self.maps, self.theta, self.gradient, self.shares, self.codes, self.slots, self.partials,
+                    self.moments, run.first, stride, **self._shapes(run.source, shape), STRIDE=edge.stride,
+                    RELU=edge.relu, NORMALISE=edge.norm, ROWS=rows, P_OUT=padded(shape.channels, 8), TILE=tile,
+                    GROUPS=groups, SHARED=self.shared, SHARES=shares,
                 )  # fmt: skip
 
 
@@ -223,4 +243,5 @@ def member_bytes(plan: Plan, batch: int, storage: str = "float32") -> int:
     one = Plan(plan.graph, (plan.graph,), tuple((edge,) for edge in plan.graph.edges))
     alone = Layout(one, batch)
     statistics = len(plan.graph.edges) * (DEFAULT.parts + 2) * 2 * alone.widest
-    return {"float32": 4, "bfloat16": 2}[storage] * alone.elements + 4 * (3 * alone.parameters + statistics)
+    shared = (DEFAULT.shares - 1) * alone.leading(lambda node: shares_of(node, batch, DEFAULT) > 1)
+    return {"float32": 4, "bfloat16": 2}[storage] * alone.elements + 4 * (3 * alone.parameters + statistics + shared)

@@ -190,16 +190,19 @@ def map_gradient(
 
 @triton.jit(do_not_specialize=["first"])
 def weight_gradient(
-    source, maps, theta, gradient, codes, slots, partials, moments, first, source_stride,
+    source, maps, theta, gradient, shares, codes, slots, partials, moments, first, source_stride,
     SLOTS: tl.constexpr, WIDEST: tl.constexpr, PARTS: tl.constexpr, PARAMETERS: tl.constexpr, BATCH: tl.constexpr,
     HIGH: tl.constexpr, WIDE: tl.constexpr, C_IN: tl.constexpr,
     HEIGHT: tl.constexpr, WIDTH: tl.constexpr, C_OUT: tl.constexpr, P_OUT: tl.constexpr, STRIDE: tl.constexpr,
     RELU: tl.constexpr, NORMALISE: tl.constexpr, ROWS: tl.constexpr, TILE: tl.constexpr,
+    GROUPS: tl.constexpr, SHARED: tl.constexpr, SHARES: tl.constexpr,
     OPERAND: tl.constexpr, PRODUCT: tl.constexpr, PRECISION: tl.constexpr,
 ):  # fmt: skip
-    """Gradients of the weights, scales and shifts of the slots from `first`. Programs (group of as many taps as ROWS
-    hold, network, slot): those that read the same maps are neighbours."""
-    group, network, slot = tl.program_id(0), tl.program_id(1).to(tl.int64), first + tl.program_id(2)
+    """Gradients of the weights, scales and shifts of the slots from `first`. Programs (share of the batch and group of
+    as many taps as ROWS hold, network, slot): those that read the same maps are neighbours. What the shares after the
+    first find is left in `shares` [share - 1][network][SHARED], as in a row of parameters; see `add_shares`."""
+    group, network, slot = tl.program_id(0) % GROUPS, tl.program_id(1).to(tl.int64), first + tl.program_id(2)
+    share = tl.program_id(0) // GROUPS if SHARES > 1 else 0
     code = tl.load(codes + network * SLOTS + slot)
     taps, middle = tl.where(code == CONV3, 9, 1), tl.where(code == CONV3, 0, MIDDLE)
     convolved = (code == CONV1) | (code == CONV3)
@@ -208,7 +211,7 @@ def weight_gradient(
     pixels: tl.constexpr = BATCH * HEIGHT * WIDTH
     out = gradient + network * PARAMETERS
     if NORMALISE:  # noqa: SIM102 - Triton decides the one when it compiles, the other when it runs
-        if (group == 0) & (convolved | (code == NORM)):
+        if (tl.program_id(0) == 0) & (convolved | (code == NORM)):
             total = tl.sum(part_rows(partials, network, slot, 0, c_out, SLOTS, WIDEST, PARTS, C_OUT), 0)
             product = tl.sum(part_rows(partials, network, slot, 1, c_out, SLOTS, WIDEST, PARTS, C_OUT), 0)
             scale = out + begin(slots, slot, SCALE) + c_out
@@ -227,9 +230,14 @@ def weight_gradient(
         down, right = (tap + middle) // 3 - 1, (tap + middle) % 3 - 1
         shift = (down * WIDE + right) * C_IN + row % C_IN
         value = tl.full([ROWS, P_OUT], 0.0, tl.float32)
-        for start in range(0, pixels, TILE):
+        images: tl.constexpr = (BATCH + SHARES - 1) // SHARES
+        chunk: tl.constexpr = images * HEIGHT * WIDTH
+        source += share * (images * HIGH * WIDE * C_IN)
+        g, z = g + share * (chunk * C_OUT), z + share * (chunk * C_OUT)
+        end = chunk if BATCH % SHARES == 0 else tl.minimum(chunk, pixels - share * chunk)
+        for start in range(0, chunk, TILE):
             pixel = start + tl.arange(0, TILE)
-            inside = pixel < pixels
+            inside = pixel < end
             image, y, x = pixel // (HEIGHT * WIDTH), pixel // WIDTH % HEIGHT * STRIDE, pixel % WIDTH * STRIDE
             v_row, v_column = y[:, None] + down[None, :], x[:, None] + right[None, :]
             reaches = inside[:, None] & known[None, :]
@@ -246,8 +254,26 @@ def weight_gradient(
             back = tl.where(there, back, 0.0)
             v, back = v.to(OPERAND).to(PRODUCT), back.to(OPERAND).to(PRODUCT)
             value = tl.dot(tl.trans(v), back, value, input_precision=PRECISION)
+        if share > 0:
+            out = shares + ((share - 1) * tl.num_programs(1) + network) * SHARED
         weight = out + begin(slots, slot, WEIGHT) + (group * step * C_IN + row)[:, None] * C_OUT + c_out[None, :]
         tl.store(weight, value, mask=known[:, None] & (c_out < C_OUT)[None, :])
+
+
+@triton.jit(do_not_specialize=["networks"])
+def add_shares(
+    gradient, shares, networks,
+    PARAMETERS: tl.constexpr, SHARED: tl.constexpr, SHARES: tl.constexpr, BLOCK: tl.constexpr,
+):  # fmt: skip
+    """Adds what `weight_gradient` left in `shares` to the gradient. Programs (network, block of its parameters)."""
+    network = tl.program_id(0).to(tl.int64)
+    at = tl.program_id(1) * BLOCK + tl.arange(0, BLOCK)
+    there = at < SHARED
+    out = gradient + network * PARAMETERS + at
+    total = tl.load(out, mask=there, other=0.0)
+    for share in range(SHARES):
+        total += tl.load(shares + (share * networks + network) * SHARED + at, mask=there, other=0.0)
+    tl.store(out, total, mask=there)
 
 
 @triton.jit

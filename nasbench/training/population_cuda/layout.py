@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import groupby
 
@@ -52,7 +52,7 @@ class Layout:
     """
 
     def __init__(self, plan: Plan, batch: int) -> None:
-        self.plan, graph, count = plan, plan.graph, len(plan.members)
+        self.plan, self.batch, graph, count = plan, batch, plan.graph, len(plan.members)
         self.elements = 0
 
         def place(node: Node) -> int:
@@ -85,6 +85,14 @@ class Layout:
         self.leaving = np.array([slot for one in leaving for slot in one], np.int32)
         self.leave = np.cumsum([0, *(len(one) for one in leaving)]).tolist()
         self.widest = 1 << (max(node.channels for node in graph.nodes) - 1).bit_length()
+
+    def leading(self, which: Callable[[Node], bool]) -> int:
+        """Parameters of the first slots, up to the last one into a node of which `which` is true."""
+        slots = [slot for slot, edge in enumerate(self.plan.graph.edges) if which(self.plan.graph.nodes[edge.target])]
+        if not slots:
+            return 0
+        after = max(slots) + 1
+        return int(self.slots[after, 5]) if after < len(self.slots) else self.head
 
     def runs(self, node: int) -> Iterator[Run]:
         """The slots into a node, in order, as launches take them."""
