@@ -36,8 +36,8 @@ class Tuning:
         tile: pixels x channels of a tile. Triton's interpreter is faster with large ones.
         parts: programs that share a network's batch statistics in one slot; a power of 2.
         shares: programs that share a network's weight gradients in one slot, at most, where maps are large.
-        rows: weights of an output channel that a program computes the gradients of, at least; Hopper's tensor cores
-            take 64 at a time.
+        rows: weights of an output channel that a program computes the gradients of, at least, and twice as many where
+            those are all; Hopper's tensor cores take 64 at a time.
         stages: how far loads run ahead of products.
         warps: of a program that multiplies.
     """
@@ -227,7 +227,9 @@ class FusedEngine:
             if edge.operation in ("conv", "norm"):
                 source, stride = self._source(edge.source, x, x[0].numel())
                 taps, shares = max(1, edge.kernel**2), shares_of(shape, self.protocol.batch_size, self.tuning)
-                rows = padded(run.source.channels, self.tuning.rows)
+                rows = padded(taps * run.source.channels, self.tuning.rows)
+                if rows > 2 * self.tuning.rows:
+                    rows = padded(run.source.channels, self.tuning.rows)
                 tile = self._tiling(shape, max(rows // 2, shape.channels))["TILE"]
                 groups = -(-taps // (rows // run.source.channels))
                 kernels_backward.weight_gradient[(groups * shares, self.count, run.count)](
