@@ -24,6 +24,7 @@ from .kernels import (
     SOURCE_GRADIENT,
     TARGET_GRADIENT,
     WEIGHT,
+    add_product,
     begin,
     in_window,
     part_rows,
@@ -152,7 +153,7 @@ def map_gradient(
                 known_weight = known[:, None] & (c_in < C_IN)[None, :]
                 w = tl.load(weight + (tap * (C_IN * C_OUT))[:, None], mask=known_weight, other=0.0)
                 back, w = back.to(OPERAND).to(PRODUCT), w.to(OPERAND).to(PRODUCT)
-                value = tl.dot(back, w, value, input_precision=PRECISION)
+                value = add_product(value, back, w, PRECISION)
             if RELU:
                 source = maps + begin(slots, slot, SOURCE) + network * (pixels * C_IN)
                 value = tl.where(tl.load(source + at, mask=there, other=0.0).to(tl.float32) > 0, value, 0.0)
@@ -253,7 +254,7 @@ def weight_gradient(
                 back += tl.load(z + at, mask=there, other=0.0).to(tl.float32) * b[None, :]
             back = tl.where(there, back, 0.0)
             v, back = v.to(OPERAND).to(PRODUCT), back.to(OPERAND).to(PRODUCT)
-            value = tl.dot(tl.trans(v), back, value, input_precision=PRECISION)
+            value = add_product(value, tl.trans(v), back, PRECISION)
         if share > 0:
             out = shares + ((share - 1) * tl.num_programs(1) + network) * SHARED
         weight = out + begin(slots, slot, WEIGHT) + (group * step * C_IN + row)[:, None] * C_OUT + c_out[None, :]
