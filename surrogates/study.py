@@ -263,7 +263,7 @@ def _claim(folder: Path, manifest: dict[str, Any]) -> None:
                 for key in ("format", "checksum", "task", "target", "schedule", "curve_epochs")
             )
         except (ValueError, KeyError, TypeError):
-            same = False
+            raise NasbenchError(f"{path} is damaged; delete it, or give another folder with --out.") from None
         if not same:
             raise NasbenchError(f"{folder} holds another study; give a folder of its own with --out.")
     elif folder.exists() and any(folder.iterdir()):

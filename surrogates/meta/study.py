@@ -203,7 +203,7 @@ def _claim(
             grows = {"targets": "targets", "predictors": "predictors", "source_counts": "numbers of sources"}
             fewer = [words for what, words in grows.items() if set(old[what]) - set(manifest[what])]
         except (ValueError, KeyError, TypeError):
-            same, fewer = False, []
+            raise NasbenchError(f"{path} is damaged; delete it, or give another folder with --out.") from None
         if not same:
             raise NasbenchError(f"{folder} holds another study; give a folder of its own with --out.")
         if fewer:

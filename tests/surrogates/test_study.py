@@ -135,6 +135,10 @@ def test_a_folder_of_another_study_is_kept(own_table, tmp_path):
     with pytest.raises(NasbenchError, match="another study"):
         run_study(Study("own", "toy", ("ridge",), (20,), 1, "train_seconds"), own_table, folder)
     assert (folder / "scores.csv").read_bytes() == before
+    (folder / "study.json").write_text("{")
+    with pytest.raises(NasbenchError, match=r"study.json is damaged"):
+        run_study(Study("own", "toy", ("ridge",), (20,), 1), own_table, folder)
+    assert (folder / "scores.csv").read_bytes() == before
     (tmp_path / "full").mkdir()
     (tmp_path / "full" / "thesis.tex").write_text("mine")
     with pytest.raises(NasbenchError, match="other files"):
