@@ -229,6 +229,7 @@ def test_kernels_that_are_wrong_or_do_not_compile_are_not_used(monkeypatch, capl
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(torch.cuda, "device", contextlib.nullcontext)
     monkeypatch.setattr(torch.cuda, "synchronize", lambda device: None)
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device: (9, 0))
 
     def broken(device, precision):
         raise RuntimeError("no such\ninstruction")
@@ -268,6 +269,11 @@ def test_kernels_that_are_wrong_or_do_not_compile_are_not_used(monkeypatch, capl
     with pytest.raises(NasbenchError, match="the memory of cuda is full"):
         engines.fused_precision("cuda")
     assert engines.fused_precision("cuda") == "tf32x3"  # nothing is remembered of a memory that was full
+
+    engines._precision.cache_clear()
+    monkeypatch.setattr(check, "fused_error", lambda device, precision: 1e-6)
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device: (7, 5))
+    assert engines.fused_precision("cuda") == "ieee"
 
     def dead(device):
         raise RuntimeError("an illegal memory access was encountered")

@@ -57,7 +57,8 @@ def fused_precision(device: str) -> str | None:
 @cache
 def _precision(device: str) -> str | None:
     problems: list[str] = []
-    for precision in PRECISIONS:
+    tensor_cores = torch.cuda.get_device_capability(device) >= (8, 0)  # older ones know no tf32
+    for precision in PRECISIONS if tensor_cores else PRECISIONS[1:]:
         try:
             from .check import fused_error
 
