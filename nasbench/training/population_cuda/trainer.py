@@ -1,8 +1,8 @@
 """Train a population by the protocol: data, weights and batches stay on the device, one program for all networks.
 
 Every network has its own weights and its own order of batches, the same as with the other trainers, and its results
-do not depend on the company. How many are trained at once follows from the free memory, and is halved where that was
-too many. A network's seconds are an equal share of its population's.
+do not depend on the company. How many are trained at once follows from the free memory, halved where that was too many,
+and from how long a population may take. A network's seconds are an equal share of its population's.
 """
 
 from __future__ import annotations
