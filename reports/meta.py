@@ -142,15 +142,8 @@ def leak(study: MetaStudy) -> str:
 def again(study: MetaStudy) -> str:
     """The command that makes the study again."""
     facts = study.facts
-    parts = [
-        "nasbench",
-        "fit",
-        "--meta",
-        "--table",
-        facts.get("address", facts["table"]),
-        "--task",
-        ",".join(study.targets),
-    ]
+    parts = ["nasbench", "fit", "--meta", "--table", facts.get("address", facts["table"])]
+    parts += ["--task", ",".join(study.targets)]
     parts += ["--predictor", ",".join(facts["predictors"]), "--train-sizes", ",".join(map(str, facts["train_sizes"]))]
     parts += ["--seeds", str(facts["seeds"])]
     if facts["sources"]:

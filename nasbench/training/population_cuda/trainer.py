@@ -211,8 +211,8 @@ def train_populations(
         waiting.extend(islice(jobs, max(0, LARGEST - len(waiting))))
         if not waiting:
             return
-        most = min(most, population_size(arrays, protocol, device, storage))
-        some = [waiting.popleft() for _ in range(min(size, most, len(waiting)))]
+        room = min(most, population_size(arrays, protocol, device, storage))
+        some = [waiting.popleft() for _ in range(min(size, room, len(waiting)))]
         start = time.perf_counter()
         histories = _try([job for _, job in some], arrays, protocol, device, until, storage)
         if histories is None and len(some) > 1:
