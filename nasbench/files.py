@@ -45,6 +45,12 @@ def replacing(path: Path, sync: bool = True) -> Iterator[Path]:
             temporary.unlink(missing_ok=True)
 
 
+def write_whole(path: Path, data: bytes | str, sync: bool = True) -> None:
+    """Write `data`, text as UTF-8, whole or not at all; arguments and errors as for `replacing`."""
+    with replacing(path, sync) as temporary:
+        temporary.write_bytes(data.encode() if isinstance(data, str) else data)
+
+
 def read_json(path: Path) -> Any:
     """What a JSON file holds; None where there is none or it is damaged, as by a power cut."""
     try:

@@ -71,8 +71,8 @@ def _score_task(benchmark: TabularBenchmark, wanted: list[str], part: Path, work
     from surrogates.proxies import score_cells
     from surrogates.proxies.charged import BATCH, BATCHES
 
+    from .files import write_whole
     from .tables import Curves
-    from .training.shards import write_synced
 
     table, entry = benchmark.table, benchmark.table.curves(benchmark.task)
     assert benchmark.images is not None  # as the command has seen
@@ -90,7 +90,7 @@ def _score_task(benchmark: TabularBenchmark, wanted: list[str], part: Path, work
             done[block] = True
             buffer = io.BytesIO()
             np.savez(buffer, scores=scores, done=done, names=np.array(wanted), checksum=table.checksum)
-            write_synced(part, buffer.getvalue())
+            write_whole(part, buffer.getvalue())
             progress(int(done.sum()), len(rows))
     arrays = dict(entry.arrays)
     for i, name in enumerate(wanted):

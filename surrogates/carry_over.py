@@ -26,7 +26,7 @@ import numpy as np
 from scipy.stats import kendalltau
 
 from nasbench.errors import NasbenchError
-from nasbench.files import replacing
+from nasbench.files import replacing, write_whole
 from nasbench.runs import Results, Suite, compare
 from nasbench.tables import Table
 
@@ -137,8 +137,7 @@ def run_check(
     }  # fmt: skip
     facts["sentence"] = verdict(facts)
     _write_drift(folder / "drift.csv", groups)
-    with replacing(folder / "check.json") as temporary:
-        temporary.write_text(json.dumps(_plain(facts), indent=1, sort_keys=True) + "\n")
+    write_whole(folder / "check.json", json.dumps(_plain(facts), indent=1, sort_keys=True) + "\n")
     return folder
 
 

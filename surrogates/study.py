@@ -28,7 +28,7 @@ import numpy as np
 from scipy.stats import rankdata
 
 from nasbench.errors import NasbenchError, first_line, unknown
-from nasbench.files import read_json, replacing
+from nasbench.files import read_json, write_whole
 from nasbench.processes import deaf_to_interrupts
 from nasbench.spaces import Space, open_space
 from nasbench.spaces.cells import EDGES
@@ -206,8 +206,7 @@ def run_study(
     if progress:
         progress(there, len(wanted))
     for (name, n, seed), found in _run(todo, data, table.space.name, study, jobs):
-        with replacing(_draw_path(folder, name, n, seed), sync=False) as temporary:
-            temporary.write_text(json.dumps(found, sort_keys=True))
+        write_whole(_draw_path(folder, name, n, seed), json.dumps(found, sort_keys=True), sync=False)
         there += 1
         if progress:
             progress(there, len(wanted))
@@ -268,8 +267,7 @@ def _claim(folder: Path, manifest: dict[str, Any]) -> None:
             raise NasbenchError(f"{folder} holds another study; give a folder of its own with --out.")
     elif folder.exists() and any(folder.iterdir()):
         raise NasbenchError(f"{folder} holds other files; give a folder of its own with --out.")
-    with replacing(path) as temporary:
-        temporary.write_text(json.dumps(manifest, indent=1, sort_keys=True) + "\n")
+    write_whole(path, json.dumps(manifest, indent=1, sort_keys=True) + "\n")
 
 
 def _draw_path(folder: Path, name: str, n: int, seed: int) -> Path:
@@ -334,8 +332,7 @@ def _collect(folder: Path, study: Study, wanted: list[tuple[str, int, int]]) -> 
                 file = "seconds.csv" if metric in MEASURED else "scores.csv"
                 lines[file].append(f"{name},{study.table},{study.task},{n},{seed},{metric},{found[metric]!r}")
     for file, text in lines.items():
-        with replacing(folder / file) as temporary:
-            temporary.write_text("\n".join(text) + "\n")
+        write_whole(folder / file, "\n".join(text) + "\n")
 
 
 def _examples(folder: Path, study: Study, data: Data, space: str) -> None:
@@ -354,5 +351,4 @@ def _examples(folder: Path, study: Study, data: Data, space: str) -> None:
         arrays |= {"effects": effects, "operations": np.array(open_space(space).operations), "edges": np.array(EDGES)}
     buffer = io.BytesIO()
     np.savez_compressed(buffer, **arrays)
-    with replacing(folder / "examples.npz") as temporary:
-        temporary.write_bytes(buffer.getvalue())
+    write_whole(folder / "examples.npz", buffer.getvalue())

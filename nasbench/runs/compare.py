@@ -22,6 +22,7 @@ from typing import Any
 
 from ..benchmarks import Benchmark
 from ..errors import NasbenchError, first_line, unknown
+from ..files import write_whole
 from ..processes import deaf_to_interrupts
 from ..tables import Table, open_table
 from .budget import Budget, Ledger
@@ -38,7 +39,6 @@ from .store import (
     row,
     run_path,
     to_csv,
-    write_atomically,
 )
 from .strategy import Factory
 from .suite import Suite
@@ -105,7 +105,7 @@ def compare(
             progress(done, len(keys))
     documents = [read_run(folder, key) for key in keys]
     rows = [row(manifest, document) for document in documents if document is not None]
-    write_atomically(folder / "runs.csv", to_csv(COLUMNS, rows))
+    write_whole(folder / "runs.csv", to_csv(COLUMNS, rows), sync=False)
     return Results(folder)
 
 
@@ -186,15 +186,24 @@ def _claim(folder: Path, suite: Suite, source: Source, chosen: Mapping[str, Fact
         _check_same(folder, old, manifest)
         for name in ("tasks", "strategies"):
             manifest["suite"][name] = list(dict.fromkeys([*old["suite"][name], *manifest["suite"][name]]))
-        manifest["suite"]["seeds"] = max(old["suite"]["seeds"], suite.seeds)
+        manifest["suite"]["seeds"] = max(suite.seeds, _finished_seeds(folder, Suite.from_fields(old["suite"])))
         manifest["strategies"] = {**old["strategies"], **manifest["strategies"]}
         for name in ("noise", "share", "trainings"):
             if name in manifest["table"]:
                 manifest["table"][name] = {**old["table"].get(name, {}), **manifest["table"][name]}
     elif folder.exists() and any(folder.iterdir()):
         raise NasbenchError(f"{folder} is not empty and holds no results of a comparison; choose another folder.")
-    write_atomically(folder / "suite.json", json.dumps(manifest, indent=1, sort_keys=True) + "\n")
+    write_whole(folder / "suite.json", json.dumps(manifest, indent=1, sort_keys=True) + "\n", sync=False)
     return json.loads(json.dumps(manifest))
+
+
+def _finished_seeds(folder: Path, suite: Suite) -> int:
+    """How many seeds, from 0, every strategy has finished on every task: more were begun, perhaps by mistake."""
+    pairs = [(task, strategy) for task in suite.tasks for strategy in suite.strategies]
+    for seed in range(suite.seeds):
+        if not all(run_path(folder, RunKey(*pair, seed)).exists() for pair in pairs):
+            return seed
+    return suite.seeds
 
 
 def _check_same(folder: Path, old: dict[str, Any], new: dict[str, Any]) -> None:
@@ -270,7 +279,7 @@ def _work(
                 f"strategy {key.strategy!r} failed on {key.task}, seed {key.seed}: {reason}; "
                 "the runs that finished are kept."
             ) from error
-        write_atomically(run_path(folder, key), text)
+        write_whole(run_path(folder, key), text, sync=False)
         timings.append((*key, result.overhead_seconds))
         getattr(benchmark, "flush", _nothing)()
     return timings
@@ -291,7 +300,7 @@ def _record_provenance(folder: Path, jobs: int) -> None:
         "platform": f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores",
         "versions": {"python": platform.python_version(), **{n: _version(n) for n in ("nasbench", "numpy", "h5py")}},
     }
-    write_atomically(folder / "provenance.json", json.dumps(provenance, indent=1) + "\n")
+    write_whole(folder / "provenance.json", json.dumps(provenance, indent=1) + "\n", sync=False)
 
 
 def printable(text: str) -> str:

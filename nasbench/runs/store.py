@@ -18,7 +18,6 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from ..errors import NasbenchError
-from ..files import replacing
 from ..records import Cost, Score
 from ..spaces import Space
 from .run import Run
@@ -37,12 +36,6 @@ class RunKey(NamedTuple):
     task: str
     strategy: str
     seed: int
-
-
-def write_atomically(path: Path, text: str) -> None:
-    """Write `text` whole or not at all; NasbenchError if that fails."""
-    with replacing(path, sync=False) as temporary:
-        temporary.write_text(text, encoding="utf-8")
 
 
 def run_path(folder: Path, key: RunKey) -> Path:

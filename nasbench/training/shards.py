@@ -16,7 +16,6 @@ import fcntl
 import hashlib
 import io
 import json
-import os
 import platform
 import zipfile
 from collections.abc import Iterable, Iterator, Mapping
@@ -29,6 +28,7 @@ import numpy as np
 
 from .. import __version__
 from ..errors import NasbenchError
+from ..files import write_whole
 from ..tasks.task import Task
 from .population import trainer_version
 from .protocol import Protocol
@@ -141,7 +141,7 @@ class Shards:
             if self.folder.exists() and any(not p.name.startswith(".") for p in self.folder.iterdir()):
                 raise NasbenchError(f"{self.folder} is not empty and holds no trainings; choose another folder.")
             content = json.dumps({"format": FORMAT, **setting.to_fields()}, indent=1, sort_keys=True) + "\n"
-            write_synced(path, content.encode())
+            write_whole(path, content)
             found = setting
         elif setting is not None and (difference := setting.differs(found)):
             raise NasbenchError(f"{self.folder} holds trainings of {difference}; choose another folder.")
@@ -214,7 +214,7 @@ class Shards:
         data = buffer.getvalue()
         number = 1 + max((int(path.name.partition("-")[0]) for path in self.paths), default=-1)
         path = self.folder / f"{number:05d}-{hashlib.sha256(data).hexdigest()[:8]}.npz"
-        write_synced(path, data)
+        write_whole(path, data)
         return path
 
 
@@ -242,19 +242,3 @@ def _read_manifest(path: Path) -> Setting | None:
         raise NasbenchError(f"{path} cannot be read: {error.strerror or error}.") from None
     except (ValueError, KeyError, TypeError, AttributeError):
         raise NasbenchError(f"{path} is damaged or was written by another release; use a new folder.") from None
-
-
-def write_synced(path: Path, data: bytes) -> None:
-    """Write under a temporary name beside `path`, sync and rename; NasbenchError if that fails."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with temporary.open("wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-    except OSError as error:
-        raise NasbenchError(f"cannot write {path}: {error.strerror or error}.") from None
-    finally:
-        temporary.unlink(missing_ok=True)

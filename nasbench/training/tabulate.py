@@ -18,13 +18,14 @@ from typing import Any
 import numpy as np
 
 from ..errors import NasbenchError
+from ..files import write_whole
 from ..networks import Skeleton, count_flops, count_parameters
 from ..spaces import Space, open_space
 from ..tables import Curves, Table
 from .population import train_many
 from .protocol import Protocol
 from .result import DIVERGED, KILLED, OK, OUT_OF_MEMORY, Arrays, History
-from .shards import Setting, Shards, write_synced
+from .shards import Setting, Shards
 
 STATUS_CODES = {OK: 0, DIVERGED: 1, OUT_OF_MEMORY: 2, KILLED: 2}
 """How a training ended, as tables write it."""
@@ -180,7 +181,7 @@ def _latencies(
                 progress(done, len(missing))
         buffer = io.BytesIO()
         np.savez(buffer, cell=np.array(list(found), np.int32), seconds=np.array(list(found.values()), np.float32))
-        write_synced(path, buffer.getvalue())
+        write_whole(path, buffer.getvalue())
     return np.array([found[int(cell)] for cell in cells], np.float32)
 
 

@@ -28,7 +28,7 @@ from scipy.stats import kendalltau
 from threadpoolctl import threadpool_limits
 
 from nasbench.errors import NasbenchError, first_line
-from nasbench.files import read_json, replacing
+from nasbench.files import read_json, write_whole
 from nasbench.processes import deaf_to_interrupts
 from nasbench.tables import Table
 from nasbench.tables.source_tasks import Sources, read_sources
@@ -128,8 +128,7 @@ def run_meta_study(
         standings(world[job.target][1])  # a source stands for every target alike: worked out here, and sent along
     for job, found in _run(todo, study, world, jobs):
         for name, lines in found.items():
-            with replacing(job.path(folder, name), sync=False) as temporary:
-                temporary.write_text(json.dumps(lines))
+            write_whole(job.path(folder, name), json.dumps(lines), sync=False)
         done += 1
         if progress:
             progress(done, len(wanted))
@@ -212,8 +211,7 @@ def _claim(
             )
     elif folder.exists() and any(folder.iterdir()):
         raise NasbenchError(f"{folder} holds other files; give a folder of its own with --out.")
-    with replacing(path) as temporary:
-        temporary.write_text(json.dumps(manifest, indent=1, sort_keys=True) + "\n")
+    write_whole(path, json.dumps(manifest, indent=1, sort_keys=True) + "\n")
 
 
 def _is_whole(draws: Any) -> bool:
@@ -298,5 +296,4 @@ def _collect(folder: Path, study: MetaStudy, wanted: list[Job], world: dict[str,
         for source, values in zip(sources.names, standings(sources)[data.index].T, strict=True):
             lines["helps.csv"].append(f"{source},{target},{float(kendalltau(values, data.truth).statistic)!r}")
     for file, text in lines.items():
-        with replacing(folder / file) as temporary:
-            temporary.write_text("\n".join(text) + "\n")
+        write_whole(folder / file, "\n".join(text) + "\n")

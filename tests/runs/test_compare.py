@@ -83,6 +83,21 @@ def test_a_comparison_can_grow(small, tmp_path):
     assert content(fresh.folder) == content(small.folder)
 
 
+def test_seeds_begun_by_mistake_are_forgotten(small):
+    def interrupt(done, of):
+        if done > len(SMALL.tasks) * len(SMALL.strategies) * SMALL.seeds:
+            raise KeyboardInterrupt
+
+    before = content(small.folder)
+    with pytest.raises(KeyboardInterrupt):
+        compare(SMALL.replace(seeds=900), strategies.CATALOGUE, small.folder, jobs=1, progress=interrupt)
+    begun = content(small.folder)
+    compare(SMALL, strategies.CATALOGUE, small.folder, jobs=1)
+    after = content(small.folder)
+    assert {name: after[name] for name in before} == before
+    assert len(begun) == len(after) > len(before)
+
+
 def test_other_rules_tables_and_strategies_need_another_folder(small, tiny_table):
     catalogue = dict(strategies.CATALOGUE)
     for suite, table, chosen, says in (
