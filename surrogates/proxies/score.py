@@ -54,10 +54,10 @@ def score_cells(
         processes: 1 works in this process.
 
     Returns:
-        (scores, seconds): of each name the scores float64 (n,), in the order of the cells, and the seconds (n,) that
-        they took. What several proxies use is made once and its time shared between them, so that the sum over the
-        names is the time spent. NaN where a proxy is not defined: those that need a network for a constant cell, and
-        any whose value is not finite.
+        (scores, seconds): of each name the scores float64 (n,), in the order of the cells, and the processor seconds
+        (n,) that it takes alone. What several proxies use is made once here and its time is in the price of each, as
+        whoever wants one of them has to make it. NaN where a proxy is not defined: those that need a network for a
+        constant cell, and any whose value is not finite.
 
     Raises:
         NasbenchError: an unknown name, a bad cell or size.
@@ -70,7 +70,7 @@ def score_cells(
     drawn = draw_batches(arrays, seed, batch_size, batches)
     if processes < 1:
         raise NasbenchError(f"processes = {processes}: at least one is needed.")
-    jobs = [(cell, seed, shape, drawn, measured) for cell in tuples]
+    jobs = [(cell, seed, shape, drawn, measured, wanted) for cell in tuples]
     if processes == 1 or len(jobs) < 2:
         rows = [_score(*job) for job in jobs]
     else:
@@ -85,16 +85,12 @@ def score_cells(
             raise NasbenchError(
                 "A worker process died, perhaps for want of memory: try fewer processes or a smaller batch_size."
             ) from None
-    table = np.array(rows, dtype=np.float64).reshape(len(jobs), 2, len(measured))
-    scores = {name: np.ascontiguousarray(table[:, 0, i]) for i, name in enumerate(measured)}
-    seconds = {name: np.ascontiguousarray(table[:, 1, i]) for i, name in enumerate(measured)}
+    columns = np.array(rows, dtype=np.float64).reshape(len(jobs), len(measured) + len(wanted)).T.copy()
+    scores = dict(zip(measured, columns[: len(measured)], strict=True))
     for name in wanted:
         if entries[name].of:
             scores[name] = entries[name].combine(scores)
-            seconds[name] = np.zeros(len(jobs))
-            for part in set(entries[name].of) - set(wanted):
-                seconds[name] += seconds[part]
-    return {name: scores[name] for name in wanted}, {name: seconds[name] for name in wanted}
+    return {name: scores[name] for name in wanted}, dict(zip(wanted, columns[len(measured) :], strict=True))
 
 
 def fit_skeleton(skeleton: Skeleton | Protocol, arrays: Arrays) -> Skeleton:
@@ -133,9 +129,12 @@ def draw_batches(arrays: Arrays, seed: int, batch_size: int, batches: int) -> li
 
 
 def _score(
-    cell: tuple[int, ...], seed: int, skeleton: Skeleton, batches: list[Batch], names: list[str]
-) -> tuple[list[float], list[float]]:
-    """Scores and seconds of one cell, in the order of the names; in one thread, whose number is put back after."""
+    cell: tuple[int, ...], seed: int, skeleton: Skeleton, batches: list[Batch], measured: list[str], wanted: list[str]
+) -> list[float]:
+    """Of one cell the scores of those that are measured, then the seconds that each that is wanted takes alone.
+
+    In one thread, whose number is put back after, so that the processor's seconds are all there is to wait for.
+    """
     import torch
 
     from .probe import Probe
@@ -145,23 +144,22 @@ def _score(
     try:
         probe = Probe(cell, seed, skeleton, batches)
         constant = is_constant(cell)
-        entries = [(name, PROXIES[name]) for name in names if not (constant and "network" in PROXIES[name].needs)]
-        values, spent = dict.fromkeys(names, math.nan), dict.fromkeys(names, 0.0)
+        entries = {name: PROXIES[name] for name in measured if not (constant and "network" in PROXIES[name].needs)}
+        values, spent = dict.fromkeys(measured, math.nan), {}
         for stage in STAGES:
-            users = [name for name, entry in entries if stage in entry.stages]
-            if users:
-                start = time.perf_counter()
+            if any(stage in entry.stages for entry in entries.values()):
+                start = time.thread_time()
                 getattr(probe, stage)()
-                share = (time.perf_counter() - start) / len(users)
-                for name in users:
-                    spent[name] += share
-        for name, entry in entries:
-            start = time.perf_counter()
+                spent[stage] = time.thread_time() - start
+        for name, entry in entries.items():
+            start = time.thread_time()
             values[name] = _value(entry, probe)
-            spent[name] += time.perf_counter() - start
+            spent[name] = time.thread_time() - start
     finally:
         torch.set_num_threads(threads)
-    return [values[name] for name in names], [spent[name] for name in names]
+    parts = {name: [part for part in PROXIES[name].of or (name,) if part in entries] for name in wanted}
+    steps = {name: {step for part in parts[name] for step in (*entries[part].stages, part)} for name in wanted}
+    return [*values.values(), *(math.fsum(spent[step] for step in steps[name]) for name in wanted)]
 
 
 def _value(entry: Entry, probe: object) -> float:
