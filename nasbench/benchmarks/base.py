@@ -65,8 +65,8 @@ class Benchmark(Protocol):
         """The outcome of every trial, in order; a training that fails is a status, never an exception."""
         ...
 
-    def seeds(self, cell: Cell) -> tuple[int, ...]:
-        """Labels of the training seeds that can be asked for."""
+    def seeds(self, cell: Cell, epochs: int | None = None) -> tuple[int, ...]:
+        """Labels of the training seeds that can be asked for, of trainings of so many epochs; None for full ones."""
         ...
 
     def score(self, cell: Cell) -> Score:

@@ -74,6 +74,7 @@ class TabularBenchmark:
         self._outcomes: dict[Trial, Outcome] = {}
         self._means: dict[tuple[str, int], list[float]] = {}
         self._planes: dict[tuple[str, int], np.ndarray] = {}
+        self._valid: dict[int, np.ndarray] = {}
 
     def _representative(self, cell: Cell) -> int:
         """Index of the cell that stands for the class of `cell`; the cell's own where the table has no row for it."""
@@ -186,16 +187,14 @@ class TabularBenchmark:
             self._means[key] = entry.mean(name, epochs).tolist()
         return self._means[key]
 
-    def seeds(self, cell: Cell) -> tuple[int, ...]:
-        entry = self._by_epochs[self.epochs[-1]]
+    def seeds(self, cell: Cell, epochs: int | None = None) -> tuple[int, ...]:
+        entry = self._by_epochs.get(self.epochs[-1] if epochs is None else epochs)
         row = self.table.row(cell)
-        if row < 0:
+        if row < 0 or entry is None:
             return ()
-        return tuple(label for label, there in zip(entry.seeds, self._valid[row], strict=True) if there)
-
-    @cached_property
-    def _valid(self) -> np.ndarray:
-        return self._by_epochs[self.epochs[-1]].valid
+        if entry.schedule not in self._valid:
+            self._valid[entry.schedule] = entry.valid
+        return tuple(label for label, there in zip(entry.seeds, self._valid[entry.schedule][row], strict=True) if there)
 
     @cached_property
     def _scores(self) -> tuple[np.ndarray, np.ndarray]:

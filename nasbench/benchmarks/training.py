@@ -190,7 +190,7 @@ class TrainingBenchmark:
         status = Status(STATUS_CODES[history.status]) if math.isnan(val_acc) else Status.OK
         return Outcome(val_acc, cost, status)
 
-    def seeds(self, cell: Cell) -> tuple[int, ...]:
+    def seeds(self, cell: Cell, epochs: int | None = None) -> tuple[int, ...]:
         return self.labels
 
     def score(self, cell: Cell) -> Score:

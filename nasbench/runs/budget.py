@@ -80,7 +80,7 @@ class Entry(NamedTuple):
 class Ledger:
     """Every expense of one run, in the order in which it was made, held against the run's budget."""
 
-    __slots__ = ("_column", "_limit", "budget", "entries", "sources", "spent")
+    __slots__ = ("_column", "_limit", "budget", "closed", "entries", "sources", "spent")
 
     def __init__(self, budget: Budget) -> None:
         self.budget = budget
@@ -89,13 +89,15 @@ class Ledger:
         """What had been spent on other tasks, by task, if the run learned there: beside the budget (rule 9)."""
         self.spent = 0.0
         """Sum so far in the budget's currency."""
+        self.closed = False
+        """Whether an expense was refused, after which nothing more is bought (rule 7)."""
         self._column = budget.column
         self._limit = budget.amount * (1 + ROUNDING)
 
     @property
     def affordable(self) -> bool:
-        """Whether anything is left."""
-        return self.spent < self.budget.amount
+        """Whether anything is left that may be spent."""
+        return self.spent < self.budget.amount and not self.closed
 
     def fits(self, cost: Cost) -> bool:
         """Whether `cost` can still be paid; a cost that is unknown in the budget's currency never fits."""

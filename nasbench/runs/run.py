@@ -12,7 +12,7 @@ import math
 import sys
 import time
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from math import isnan
 from typing import Any, NamedTuple
@@ -23,8 +23,8 @@ from threadpoolctl import ThreadpoolController
 from ..benchmarks import Benchmark
 from ..errors import NasbenchError, unknown
 from ..records import Cell, Cost, Outcome, Score, Status, Trial
-from ..tables.source_tasks import Sources
-from .budget import Budget, Kind, Ledger
+from ..tables.source_tasks import Sources, working_clock
+from .budget import Budget, Entry, Kind, Ledger
 from .strategy import Factory, Problem, Strategy
 
 OBSERVE = ("mean", "seed")
@@ -68,7 +68,8 @@ class Run:
             row) or `missing` (the same, most of them without results).
         repeats: trials that were answered from memory at no cost.
         missing: trials that the benchmark has no result or no price for; they cost nothing.
-        overhead_seconds: measured time in ask and tell; not part of the trace.
+        overhead_seconds: measured time in the strategy, from when it is built; not part of the trace. What it found
+            learned already by an earlier run of the same process counts as if it had learned it.
     """
 
     budget: Budget
@@ -121,7 +122,7 @@ def run(
         observe: what a trial without a seed shows: "mean" over the training seeds that exist, or one named "seed",
             drawn once per cell and the same for all strategies under the same run seed.
         workers: simulated workers, each training one trial at a time; the budget is their common purse.
-        charge_overhead: add the measured seconds of ask and tell to the ledger; the run is then not reproducible.
+        charge_overhead: add the strategy's measured seconds to the ledger; the run is then not reproducible.
     """
     check_budget(benchmark, budget)
     if charge_overhead and budget.unit != "s":
@@ -133,10 +134,18 @@ def run(
     if workers < 1:
         raise NasbenchError(f"a run needs at least one worker, not {workers}.")
     started = Run(budget)
+    timer = time.perf_counter if getattr(benchmark, "sources", None) is None else working_clock
+    began = timer()
     strategy = factory(make_problem(benchmark, budget, started.ledger), generator(seed, benchmark.task, name))
+    started.overhead_seconds = max(0.0, timer() - began - _seconds(started.ledger.entries))
     draw = _seed_of_cell(benchmark, seed) if observe == "seed" else None
     with _blas("scipy.linalg" in sys.modules).limit(limits=1, user_api="blas"):
-        return _Runner(strategy, benchmark, started, draw).loop(workers, charge_overhead)
+        return _Runner(strategy, benchmark, started, draw).loop(workers, charge_overhead, timer)
+
+
+def _seconds(entries: Sequence[Entry]) -> float:
+    """Sum of the seconds that are known."""
+    return sum(entry.cost.seconds for entry in entries if not isnan(entry.cost.seconds))
 
 
 @functools.cache
@@ -152,7 +161,10 @@ def make_problem(benchmark: Benchmark, budget: Budget, ledger: Ledger) -> Proble
     def charge(kind: Kind, cost: Cost) -> None:
         if kind is Kind.TRAINING:
             raise NasbenchError("trainings are charged by the runner; a strategy charges its own work only.")
+        if any(value < 0 or value == math.inf for value in cost):
+            raise NasbenchError(f"an expense is at least 0 in every currency and finite, not {cost}.")
         if not ledger.fits(cost):
+            ledger.closed = True
             raise BudgetSpent("a strategy's own work no longer fits into the budget; it is to be charged in `ask`.")
         ledger.charge(kind, cost)
 
@@ -177,13 +189,14 @@ def make_problem(benchmark: Benchmark, budget: Budget, ledger: Ledger) -> Proble
     )  # fmt: skip
 
 
-def _seed_of_cell(benchmark: Benchmark, seed: int) -> Callable[[Cell], int | None]:
-    """Draws a training seed per cell; two strategies under one run seed see the same noise."""
+def _seed_of_cell(benchmark: Benchmark, seed: int) -> Callable[[Cell, int], int | None]:
+    """Draws a training seed per cell, of those that it has with so many epochs; two strategies under one run seed see
+    the same noise."""
     uniform = generator(seed, benchmark.task, "observed seed").random(len(benchmark.space))
     number: Callable[[Cell], Any] = benchmark.identity or benchmark.space.index
 
-    def draw(cell: Cell) -> int | None:
-        labels = benchmark.seeds(cell)
+    def draw(cell: Cell, epochs: int) -> int | None:
+        labels = benchmark.seeds(cell, epochs)
         return labels[int(uniform[number(cell)] * len(labels))] if labels else None
 
     return draw
@@ -197,7 +210,7 @@ class _Runner:
     """
 
     def __init__(
-        self, strategy: Strategy, benchmark: Benchmark, run: Run, draw: Callable[[Cell], int | None] | None
+        self, strategy: Strategy, benchmark: Benchmark, run: Run, draw: Callable[[Cell, int], int | None] | None
     ) -> None:
         self.strategy, self.benchmark, self.run, self.draw = strategy, benchmark, run, draw
         self.simple = benchmark.identity is None and draw is None
@@ -207,14 +220,15 @@ class _Runner:
         self.best: tuple[int, float] = (0, -math.inf)
         self.flying: list[tuple[float, int, Trial, tuple, Outcome]] = []
 
-    def loop(self, workers: int, charge_overhead: bool) -> Run:
+    def loop(self, workers: int, charge_overhead: bool, timer: Callable[[], float]) -> Run:
         """While a worker is free and budget is left, ask; otherwise let the earliest training finish."""
         run, ledger, known, flying, landing = self.run, self.run.ledger, self.known, self.flying, self.landing
         ask, tell, evaluate = self.strategy.ask, self.strategy.tell, self.benchmark.evaluate
-        resumable, simple, timer = self.benchmark.resumable, self.simple, time.perf_counter
+        resumable, simple = self.benchmark.resumable, self.simple
         currency, entries = run.budget.column, ledger.entries
         unit = 0 if getattr(self.benchmark, "has_seconds", True) else 1
-        clock = thinking = charged = 0.0
+        thinking = run.overhead_seconds
+        clock = charged = 0.0
         order = in_a_row = 0
         asking = ledger.affordable
         while True:
@@ -224,13 +238,13 @@ class _Runner:
                     trial = ask()
                 except BudgetSpent:
                     trial = None
-                    asking = False
                 thinking += timer() - began
                 if len(entries) > entered:  # the strategy's own work on the training device is no overhead
-                    own = [entry.cost for entry in entries[entered:]]
-                    clock += sum(cost[unit] for cost in own if not isnan(cost[unit]))
-                    thinking -= min(timer() - began, sum(cost.seconds for cost in own if not isnan(cost.seconds)))
-                if not asking:
+                    own = entries[entered:]
+                    clock += sum(entry.cost[unit] for entry in own if not isnan(entry.cost[unit]))
+                    thinking -= min(timer() - began, _seconds(own))
+                if ledger.closed:
+                    asking = False
                     continue
                 if charge_overhead:
                     thought = thinking - charged
@@ -315,7 +329,7 @@ class _Runner:
     def key(self, trial: Trial) -> tuple:
         """What is trained, for how long and with which seed: (cell or class, epochs, seed)."""
         identity = self.benchmark.identity
-        seed = self.draw(trial.cell) if self.draw is not None and trial.seed is None else trial.seed
+        seed = self.draw(trial.cell, trial.epochs) if self.draw is not None and trial.seed is None else trial.seed
         return (trial.cell if identity is None else identity(trial.cell), trial.epochs, seed)
 
     def resume(self, key: tuple, cost: Cost, clock: float) -> tuple[Cost, float, float | None]:

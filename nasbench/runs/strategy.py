@@ -24,8 +24,9 @@ def _uncharged(kind: Kind, cost: Cost) -> None:
 
 @dataclass(frozen=True)
 class Problem:
-    """All that a strategy is told of its task: no accuracies, and no way to any.
+    """All that a strategy is told of its task: no accuracies but those of the trials it pays for.
 
+    It runs in the same process as the benchmark, so this is a convention, as everywhere in Python, and no sandbox.
     A strategy that needs more than trainings says so with `require` when it is built; a comparison builds every
     strategy once before it starts, so that nothing is spent on one that cannot end well.
 
@@ -44,7 +45,8 @@ class Problem:
         sources: what was found out on other tasks; None where there are none. Calling it enters what that cost into the
             ledger, on a line of its own beside the budget (charging rule 9).
         charge: enter an expense of one's own into the ledger before doing it, or, where it has to be measured, right
-            after. One that does not fit into what is left ends the run (charging rule 7).
+            after. One that does not fit into what is left ends the run (charging rule 7), and nothing is earned: costs
+            are at least 0.
         spent: the share of the budget that is used up, trainings in flight included.
     """
 

@@ -7,7 +7,8 @@ stand where the predictor puts them. So sources that trained different cells can
 
 from __future__ import annotations
 
-import functools
+from functools import partial
+from typing import Any
 
 import numpy as np
 from scipy.special import ndtri
@@ -16,7 +17,7 @@ from sklearn.pipeline import make_pipeline
 from threadpoolctl import threadpool_limits
 
 from nasbench.spaces import Space
-from nasbench.tables.source_tasks import Sources, SourceTask
+from nasbench.tables.source_tasks import Sources, SourceTask, once
 
 from .. import build
 from ..encoder import CellEncoder
@@ -31,9 +32,12 @@ CAUTION = 3.0
 
 def standings(sources: Sources) -> np.ndarray:
     """[len(space), s] where every cell stands on each source; 0 is the median of the trained cells, 1 the best 16 %."""
-    found: np.ndarray = sources.remember(
-        "standings", lambda: np.stack([_standing(sources.space, task) for task in sources], axis=1)
-    )
+
+    def everything() -> np.ndarray:
+        space, known = sources.space, _known
+        return np.stack([once(known, (space, task), partial(_standing, space, task)) for task in sources], axis=1)
+
+    found: np.ndarray = sources.remember("standings", everything)
     return found
 
 
@@ -43,7 +47,9 @@ def normal_scores(accuracies: np.ndarray) -> np.ndarray:
     return scores
 
 
-@functools.lru_cache(maxsize=256)
+_known: dict[Any, Any] = {}
+
+
 def _standing(space: Space, task: SourceTask) -> np.ndarray:
     scores = normal_scores(task.accuracies)
     cells = np.asarray(space.cells[task.index], np.int64)

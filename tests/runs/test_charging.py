@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import math
 import time
@@ -186,6 +187,23 @@ def test_8_own_work_that_does_not_fit_ends_the_run(toy):
     assert (len(result.steps), result.ledger.spent, result.status) == (1, 1.5, "budget")
 
 
+def test_7_a_refused_expense_ends_the_run_even_if_its_error_is_caught(toy):
+    class Catcher(Worker):
+        def ask(self):
+            with contextlib.suppress(NasbenchError):
+                super().ask()
+            return Trial(A, 3)
+
+    result = run(Catcher([Cost(0.0, 0.0, 0.0, 3.0)], Trial(A, 3)), toy, Budget(2, "evals"))
+    assert (result.steps, result.ledger.entries, result.status) == ([], [], "budget")
+
+
+@pytest.mark.parametrize("cost", [Cost(0.0, 0.0, 0.0, -1.0), Cost(-2.0, 0.0, 0.0, 0.0), Cost(math.inf, 0.0, 0.0, 0.0)])
+def test_8_nothing_is_earned(toy, cost):
+    with pytest.raises(NasbenchError, match="an expense is at least 0"):
+        run(Worker([cost], Trial(A, 3)), toy, Budget(2, "evals"))
+
+
 def test_8_a_strategy_cannot_pass_its_work_off_as_training(toy):
     script = Script()
     run(script, toy, Budget(2, "evals"))
@@ -273,6 +291,29 @@ def test_8_overhead_is_measured_beside_and_charged_on_request(toy):
     assert charged.ledger.spent <= 900 + charged.overhead_seconds
 
 
+def test_8_building_a_strategy_is_overhead_too(toy):
+    class Builder(Script):
+        def __call__(self, problem, rng):
+            time.sleep(0.05)
+            return super().__call__(problem, rng)
+
+    assert run(Builder(Trial(A, 3)), toy, Budget(20, "evals")).overhead_seconds >= 0.05
+    charged = run(Builder(Trial(A, 3)), toy, Budget(100, "s"), charge_overhead=True)
+    assert charged.ledger.total(Kind.OVERHEAD).seconds >= 0.05
+
+
+def test_8_what_an_earlier_run_has_learned_is_not_free(toys):
+    class Learner(Script):
+        def ask(self):
+            self.problem.sources().remember("lesson", functools.partial(time.sleep, 0.05))
+            return super().ask()
+
+    sources = functools.cache(lambda: read_sources((toys,), "toy1", ["toy0", "toy2"]))
+    benchmark = TabularBenchmark(toys, "toy1", sources=sources)
+    for _ in range(3):
+        assert run(Learner(), benchmark, Budget(10, "evals")).overhead_seconds >= 0.05
+
+
 def test_10_the_same_seed_gives_the_same_trace(toy):
     first, second, other = (run(RandomSearch, toy, Budget(30, "evals"), seed) for seed in (4, 4, 5))
     assert first.steps == second.steps
@@ -299,6 +340,18 @@ def test_observing_one_seed_is_noisy_named_and_shared_by_strategies(shipped):
     assert step.outcome.val_acc == shipped.query(step.trial.cell, "cifar10", seed=step.seed).val_acc
     other = run(Script(*everything), benchmark, Budget(200, "evals"), 4, "a", "seed")
     assert [s.seed for s in other.steps] != [s.seed for s in first.steps]
+
+
+def test_one_seed_is_of_those_that_a_schedule_has(nb201):
+    """As in NATS-Bench, whose short and long trainings have other labels."""
+    short, full = (np.full((len(nb201), n), 50.0) for n in (1, 3))
+    curves = [Curves("t", (12,), {"val_acc": short}, (111,)), Curves("t", (200,), {"val_acc": full}, (777, 888, 999))]
+    benchmark = TabularBenchmark(Table.from_arrays(nb201, curves), "t", schedule="ends")
+    trials = [Trial(nb201.cell(i), epochs) for i in range(20) for epochs in (12, 200)]
+    result = run(Script(*trials), benchmark, Budget(40, "evals"), observe="seed")
+    assert result.missing == 0
+    assert {step.seed for step in result.steps if step.trial.epochs == 12} == {111}
+    assert {step.seed for step in result.steps if step.trial.epochs == 200} == {777, 888, 999}
 
 
 def test_workers_share_one_purse_and_finish_in_order_of_time(nb201, shipped):
