@@ -95,6 +95,15 @@ def compare_options(parser: argparse.ArgumentParser) -> None:
     add("--data", type=Path, help="folder of data sets")
 
 
+def check_unused(options: argparse.Namespace, mode: str) -> None:
+    """NasbenchError where one of those options is given in a mode without trainings; --protocol is the suite's."""
+    given = {"--keep": options.keep, "--train-seeds": options.train_seeds, "--data": options.data}
+    given["--device"] = None if options.device == "auto" else options.device
+    for option, value in given.items():
+        if value is not None:
+            raise NasbenchError(f"{option} is about trainings, and mode {mode!r} does none; add --mode train.")
+
+
 def suite_changes(options: argparse.Namespace) -> dict[str, Any]:
     """What those options change in a suite."""
     seeds = numbers(options.train_seeds, "training seeds") if options.train_seeds else None
@@ -204,6 +213,9 @@ def _train(options: argparse.Namespace) -> None:
     protocol.steps(len(task.y_train))
     device = choose_device(options.device, protocol, options.trainer)
     if options.cell is not None:
+        given = {"--out": options.out, "--table": options.table, "--known": options.known or None}
+        for option in (option for option, value in given.items() if value is not None):
+            raise NasbenchError(f"{option} goes with --rows; --cell shows the curve of one cell and writes nothing.")
         _train_one(options, task, protocol, device, seeds)
         return
     setting = Setting.of(task, protocol, device, options.trainer)

@@ -82,8 +82,10 @@ def _compare(options: argparse.Namespace) -> None:
             "`nasbench table import` from the official release."
         )
     table = open_table(suite.table) if suite.mode != "train" else None
-    if table is not None and options.keep is not None:
-        raise NasbenchError(f"--keep keeps trainings, and mode {suite.mode!r} does none; add --mode train.")
+    if table is None and options.table is not None:
+        raise NasbenchError("--table names results to look up, and mode 'train' trains afresh; leave one of them out.")
+    if table is not None:
+        training.check_unused(options, suite.mode)
     trained = None if table is not None else training.training_source(options)
     if options.strategies == ["all"]:
         reasons = suitable(suite, chosen, trained or TableSource(open_table(suite.table)))
@@ -104,11 +106,19 @@ def _compare(options: argparse.Namespace) -> None:
         print(f"{which}: {share} of the space has results, and strategies draw from these only.")
     print(f"runs: {folder / 'runs.csv'}")
     if results.runs["best_val"].isna().all():
-        raise NasbenchError(
-            f"no run found a cell with a result: {suite.budget} may be less than one training costs. The runs are kept."
-        )
+        raise NasbenchError(f"no run found a cell with a result: {_why_nothing(results)}. The runs are kept.")
     if not options.no_report:
         print(f"report: {reports.write(folder)}")
+
+
+def _why_nothing(results: Results) -> str:
+    """Why no run has a result, as far as all of them ended for one reason."""
+    status = set(results.runs["status"])
+    if status == {"finished"}:
+        return "every strategy's ask returned None before a training"
+    if status == {"missing"}:
+        return "there are none for the cells, epochs and seeds that were asked for"
+    return f"{results.suite.budget} may be less than one training costs"
 
 
 def _tasks_elsewhere(suite: Suite, options: argparse.Namespace) -> list[str] | None:

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import difflib
+import sysconfig
+import traceback
 from collections.abc import Iterable
+from pathlib import Path
 
 
 class NasbenchError(ValueError):
@@ -16,6 +19,17 @@ def unknown(kind: str, name: str, known: Iterable[str]) -> NasbenchError:
     near = difflib.get_close_matches(name, names, n=1, cutoff=0.5)
     hint = f"did you mean {near[0]!r}?" if near else f"known: {', '.join(names) or 'none'}."
     return NasbenchError(f"unknown {kind} {name!r}; {hint}")
+
+
+def place(error: BaseException) -> str:
+    """Where a user's own code raised it, as " (mine.py, line 12)"; "" if none of it did."""
+    ours, others = str(Path(__file__).parent), ("site-packages", "dist-packages")
+    library = sysconfig.get_path("stdlib")
+    for frame in reversed(traceback.extract_tb(error.__traceback__)):
+        file = frame.filename
+        if not file.startswith((ours, library, "<frozen")) and not any(name in Path(file).parts for name in others):
+            return f" ({Path(file).name}, line {frame.lineno})"
+    return ""
 
 
 def first_line(error: BaseException) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import importlib
 import importlib.util
@@ -198,11 +199,15 @@ class OwnFile:
                 raise NasbenchError(f"{self.path} is not a Python file.")
             found = importlib.util.module_from_spec(spec)
             sys.modules[module] = found
+            sys.path.insert(0, str(path.parent))  # as for a script, so that it can import its neighbours
             try:
                 spec.loader.exec_module(found)
             except (Exception, SystemExit) as error:
                 del sys.modules[module]
                 raise NasbenchError(f"{self.path} cannot be imported: {first_line(error)}.") from error
+            finally:
+                with contextlib.suppress(ValueError):
+                    sys.path.remove(str(path.parent))
         if not hasattr(sys.modules[module], self.name):
             raise NasbenchError(f"{self.path} has no class {self.name!r}.")
         return getattr(sys.modules[module], self.name)

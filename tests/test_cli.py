@@ -9,6 +9,7 @@ import shlex
 import subprocess
 import sys
 
+import numpy as np
 import pandas as pd
 import pytest
 
@@ -51,6 +52,55 @@ def test_a_report_can_be_made_again_elsewhere(capsys, tmp_path):
     assert not (tmp_path / "r" / "report").exists()
     assert main(["report", str(tmp_path / "r"), "--out", str(tmp_path / "page")]) == 0
     assert (tmp_path / "page" / "index.html").exists()
+
+
+OWN = """
+from neighbour import EPOCHS
+from nasbench import Trial
+
+
+class Nothing:
+    def __init__(self, problem, rng):
+        self.problem = problem
+
+    def ask(self):
+        return None
+
+    def tell(self, trial, outcome):
+        pass
+
+
+class Elsewhere(Nothing):
+    def ask(self):
+        return Trial((0,) * 6, EPOCHS, seed=5)
+"""
+
+
+@pytest.mark.parametrize(
+    ("name", "says"), [("Nothing", "ask returned None"), ("Elsewhere", "for the cells, epochs and seeds")]
+)
+def test_why_nothing_was_found_is_said(capsys, tmp_path, monkeypatch, name, says):
+    (tmp_path / "own.py").write_text(OWN)
+    (tmp_path / "neighbour.py").write_text("EPOCHS = 200")
+    monkeypatch.chdir(tmp_path)
+    command = ["compare", "--strategies", f"own.py:{name}", "--tasks", "cifar10", "--seeds", "1", "--jobs", "1"]
+    assert says in fails(capsys, *command, "--budget", "5evals")
+
+
+def test_a_table_of_an_own_file_of_images_finds_it(capsys, tmp_path, monkeypatch):
+    rng, sizes = np.random.default_rng(0), {"train": 300, "test": 60}
+    arrays = {f"x_{part}": rng.integers(0, 256, (n, 8, 8, 1), dtype=np.uint8) for part, n in sizes.items()}
+    np.savez(tmp_path / "blots.npz", **arrays, **{f"y_{part}": np.arange(n) % 3 for part, n in sizes.items()})
+    monkeypatch.chdir(tmp_path)
+    train = ["train", "--task", "blots.npz", "--rows", "3", "--epochs", "2", "--out", "shards", "--table", "blots.h5"]
+    assert main([*train, "--jobs", "1"]) == 0
+    search = ["compare", "--table", "blots.h5", "--strategies", "zero_cost-synflow", "--seeds", "1", "--jobs", "1"]
+    search += ["--budget", "2evals", "--no-report"]
+    assert main(search) == 0
+    assert main(["table", "score", "blots.h5", "scored.h5", "--proxies", "l2_norm", "--jobs", "1"]) == 0
+    (tmp_path / "blots.npz").unlink()
+    assert "There is no task 'blots'" in fails(capsys, *search, "--out", "elsewhere")
+    assert not (tmp_path / "elsewhere").exists()
 
 
 @pytest.mark.parametrize("what", ["suites", "strategies", "tables", "spaces"])
@@ -172,6 +222,12 @@ def test_a_table_is_drawn(capsys, tmp_path):
         (["table", "merge", "digits", "--out", "t.txt"], "a file called FILE.h5"),
         (["train", "--task", "digits", "--rows", "3", "--out", "o", "--table", "mine.py"], "a file called FILE.h5"),
         (["fit", "--as-benchmark", "t.txt"], "a file called FILE.h5"),
+        (["compare", "--mode", "train", "--table", "digits"], "leave one of them out"),
+        (["compare", "--device", "cuda"], "--device is about trainings"),
+        (["compare", "--train-seeds", "0,1"], "--train-seeds is about trainings"),
+        (["compare", "--data", "/nowhere"], "--data is about trainings"),
+        (["compare", "--keep", "here"], "--keep is about trainings"),
+        (["train", "--task", "digits", "--cell", "6111", "--table", "t.h5"], "--table goes with --rows"),
         (["compare", "nasbench201-paper"], "give it with --table"),
         (["compare", "--strategies", "all,random_search"], "all stands alone"),
         (["table", "draw", "nasbench201", "x.png", "--between-tasks", "--task", "cifar10"], "leave --task"),

@@ -4,11 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import datetime
-import functools
-import hashlib
+import glob
 import importlib.metadata
-import importlib.util
-import inspect
 import json
 import logging
 import os
@@ -21,11 +18,12 @@ from pathlib import Path
 from typing import Any
 
 from ..benchmarks import Benchmark
-from ..errors import NasbenchError, first_line, unknown
+from ..errors import NasbenchError, first_line, place, unknown
 from ..files import write_whole
 from ..processes import deaf_to_interrupts
 from ..tables import Table, open_table
 from .budget import Budget, Ledger
+from .identity import describe, same
 from .results import Results
 from .run import check_budget, generator, make_problem, run
 from .sources import Source, TableSource, TrainingSource
@@ -41,7 +39,7 @@ from .store import (
     to_csv,
 )
 from .strategy import Factory
-from .suite import Suite
+from .suite import Suite, can_be_folder
 
 _log = logging.getLogger(__name__)
 CHUNK = 20
@@ -49,7 +47,7 @@ CHUNK = 20
 
 
 def compare(
-    suite: Suite | str,
+    suite: Suite | str | Path,
     strategies: Mapping[str, Factory],
     out: str | Path,
     table: Table | None = None,
@@ -61,7 +59,8 @@ def compare(
 
     Args:
         suite: a `Suite`, or the name or file of one.
-        strategies: what builds each strategy that the suite names, e.g. `strategies.CATALOGUE`.
+        strategies: what builds each strategy that the suite names, e.g. `strategies.CATALOGUE`; one that it names as
+            `path/to/file.py:Class` need not be there.
         out: the results folder. If it holds a comparison under the same rules, that one is resumed or extended.
         table: results to use in place of the suite's table.
         jobs: processes; -1 for one per core. The results do not depend on it.
@@ -74,7 +73,8 @@ def compare(
     """
     if jobs == 0 or jobs < -1:
         raise NasbenchError(f"a comparison needs at least one process, or -1 for one per core; not {jobs}.")
-    suite = Suite.load(suite) if isinstance(suite, str) else suite
+    suite = suite if isinstance(suite, Suite) else Suite.load(suite)
+    suite, strategies = _load_own(suite, strategies)
     source: Source
     if suite.mode == "train":
         source = training or TrainingSource()
@@ -89,11 +89,12 @@ def compare(
             if reason := refusal(factory, benchmark, budget, name):
                 raise NasbenchError(f"strategy {name!r} cannot search {task!r}: {reason}")
     folder = Path(out)
-    manifest = _claim(folder, suite, source, chosen)
+    manifest = _manifest(folder, suite, source, chosen)
     suite = Suite.from_fields(manifest["suite"])
     keys = [RunKey(t, s, i) for t in suite.tasks for s in suite.strategies for i in range(suite.seeds)]
     todo = [key for key in keys if read_run(folder, key) is None]
-    chosen = _choose({key.strategy: None for key in todo}, strategies)
+    chosen = _choose({key.strategy: None for key in todo}, {**_own_files(manifest), **strategies})
+    write_whole(folder / "suite.json", json.dumps(manifest, indent=1, sort_keys=True) + "\n", sync=False)
     done = len(keys) - len(todo)
     _record_provenance(folder, jobs)
     if progress:
@@ -104,9 +105,35 @@ def compare(
         if progress:
             progress(done, len(keys))
     documents = [read_run(folder, key) for key in keys]
+    if None in documents:
+        raise NasbenchError(f"{folder} lost runs while it was written to; the same command makes them again.")
     rows = [row(manifest, document) for document in documents if document is not None]
     write_whole(folder / "runs.csv", to_csv(COLUMNS, rows), sync=False)
     return Results(folder)
+
+
+def _load_own(suite: Suite, strategies: Mapping[str, Factory]) -> tuple[Suite, Mapping[str, Factory]]:
+    """The suite with own strategies by their names, and all strategies; NasbenchError for a name no folder can have."""
+    own = [name for name in suite.strategies if name not in strategies and name.partition(":")[0].endswith(".py")]
+    if own:
+        from strategies import select
+
+        chosen = select(own)
+        named = dict(zip(own, chosen, strict=True))
+        suite = suite.replace(strategies=tuple(named.get(name, name) for name in suite.strategies))
+        strategies = {**strategies, **chosen}
+    for name in suite.strategies:
+        if not can_be_folder(name):
+            raise NasbenchError(f"a strategy needs a name that can be a folder's, not {name!r}.")
+    return suite, strategies
+
+
+def _own_files(manifest: dict[str, Any]) -> dict[str, Factory]:
+    """The strategies of a folder that lie in files of their own."""
+    from strategies import OwnFile
+
+    paths = {name: entry["path"] for name, entry in manifest["strategies"].items() if "path" in entry}
+    return {name: OwnFile(path, name) for name, path in paths.items()}
 
 
 def _choose(names: Iterable[str], strategies: Mapping[str, Factory]) -> dict[str, Factory]:
@@ -147,31 +174,8 @@ def suitable(suite: Suite, strategies: Mapping[str, Factory], source: Source) ->
     return found
 
 
-def describe(factory: Factory) -> dict[str, Any]:
-    """What a strategy is, as JSON: enough to notice that another one goes by the same name."""
-    if dataclasses.is_dataclass(factory) and not isinstance(factory, type):
-        return {**dataclasses.asdict(factory), "sha256": _source_digest(factory)}
-    if isinstance(factory, functools.partial):
-        return {**describe(factory.func), "settings": repr(factory.keywords)}
-    where = f"{getattr(factory, '__module__', '')}:{getattr(factory, '__qualname__', repr(factory))}"
-    return {"where": where, "family": getattr(factory, "family", "own"), "sha256": _source_digest(factory)}
-
-
-def _source_digest(factory: Any) -> str:
-    """SHA-256 of the source that a strategy comes from; "" where none can be read, as in an interpreter."""
-    path, where = getattr(factory, "path", None), getattr(factory, "where", None)
-    try:
-        if where:
-            found = importlib.util.find_spec(where.partition(":")[0])
-            path = found.origin if found else None
-        source = Path(path).read_bytes() if path else inspect.getsource(factory).encode()
-    except (OSError, TypeError, ImportError, ValueError):
-        return ""
-    return hashlib.sha256(source).hexdigest()
-
-
-def _claim(folder: Path, suite: Suite, source: Source, chosen: Mapping[str, Factory]) -> dict[str, Any]:
-    """Write the folder's manifest, or check it and extend it by what the suite adds."""
+def _manifest(folder: Path, suite: Suite, source: Source, chosen: Mapping[str, Factory]) -> dict[str, Any]:
+    """The folder's manifest, checked and extended by what the suite adds."""
     manifest: dict[str, Any] = {
         "format": FORMAT,
         "suite": dataclasses.asdict(suite),
@@ -193,7 +197,6 @@ def _claim(folder: Path, suite: Suite, source: Source, chosen: Mapping[str, Fact
                 manifest["table"][name] = {**old["table"].get(name, {}), **manifest["table"][name]}
     elif folder.exists() and any(folder.iterdir()):
         raise NasbenchError(f"{folder} is not empty and holds no results of a comparison; choose another folder.")
-    write_whole(folder / "suite.json", json.dumps(manifest, indent=1, sort_keys=True) + "\n", sync=False)
     return json.loads(json.dumps(manifest))
 
 
@@ -221,8 +224,9 @@ def _check_same(folder: Path, old: dict[str, Any], new: dict[str, Any]) -> None:
     for task, training in new["table"].get("trainings", {}).items():
         if before.get(task, training) != training:
             raise NasbenchError(f"{folder} holds results on other data or under another protocol of {task!r}.")
-    for name, description in new["strategies"].items():
-        if json.loads(json.dumps(description)) != old["strategies"].get(name, json.loads(json.dumps(description))):
+    for name, description in json.loads(json.dumps(new["strategies"])).items():
+        there = any(folder.glob(f"runs/*/{glob.escape(name)}/*.json"))
+        if there and not same(old["strategies"].get(name, {}), description):
             raise NasbenchError(f"{folder} holds results of another strategy called {name!r}; choose another folder.")
 
 
@@ -242,11 +246,12 @@ def _work_in_parallel(
         return
     import joblib
 
-    parallel = joblib.Parallel(n_jobs=jobs, return_as="generator_unordered", batch_size=1)
+    parallel, here = joblib.Parallel(n_jobs=jobs, return_as="generator_unordered", batch_size=1), Path.cwd()
     try:
         with deaf_to_interrupts():
             finished = parallel(
-                joblib.delayed(_work)(folder, suite, source, chosen[chunk[0].strategy], chunk) for chunk in chunks
+                joblib.delayed(_work_in)(here, folder, suite, source, chosen[chunk[0].strategy], chunk)
+                for chunk in chunks
             )
         yield from finished
     except BrokenProcessPool:  # joblib's TerminatedWorkerError is one
@@ -254,6 +259,12 @@ def _work_in_parallel(
             "a worker process died, killed by the system or by a strategy; the runs that finished are kept, and the "
             "same command goes on from there."
         ) from None
+
+
+def _work_in(here: Path, *work: Any) -> list[tuple[str, str, int, float]]:
+    """`_work` where paths mean what they mean to the caller, who may have moved since this process began."""
+    os.chdir(here)
+    return _work(*work)
 
 
 _benchmarks: dict[tuple, Benchmark] = {}
@@ -274,7 +285,7 @@ def _work(
             )
             text = encode_run(result, key, benchmark.space, benchmark.best)
         except (Exception, SystemExit) as error:
-            reason = str(error).rstrip(".") if isinstance(error, NasbenchError) else first_line(error)
+            reason = str(error).rstrip(".") if isinstance(error, NasbenchError) else first_line(error) + place(error)
             raise NasbenchError(
                 f"strategy {key.strategy!r} failed on {key.task}, seed {key.seed}: {reason}; "
                 "the runs that finished are kept."

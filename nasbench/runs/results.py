@@ -26,8 +26,8 @@ class Results:
     """
 
     def __init__(self, folder: str | Path) -> None:
-        self.folder = Path(folder)
-        self.manifest: dict[str, Any] = read_manifest(self.folder)
+        self.folder = Path(folder).absolute()
+        self.manifest: dict[str, Any] = read_manifest(Path(folder))
         self.suite = Suite.from_fields(self.manifest["suite"])
 
     def __repr__(self) -> str:

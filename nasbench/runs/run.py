@@ -256,6 +256,8 @@ class _Runner:
                         asking = False
                         continue
                 if trial is not None:
+                    if not isinstance(trial, Trial):
+                        raise NasbenchError(f"its ask returned {trial!r:.60}, which is neither a Trial nor None")
                     key = trial if simple else self.key(trial)
                     outcome = known.get(key)
                     if outcome is None:

@@ -83,6 +83,8 @@ class Problem:
                 f"{strategy} needs the images of {task}, and this benchmark has none; take a table made by "
                 "`nasbench train`, with $NASBENCH_DATA pointing at its data set, or mode 'train'."
             )
+        if what == "images" and self.images is not None:
+            self.images()  # so that missing files are noticed now
         if what == "sources" and self.sources is None:
             raise NasbenchError(
                 f"{strategy} learns on other tasks first, and nothing is known of any for {task}; take a table with "

@@ -127,7 +127,7 @@ class Suite:
             right = isinstance(value, types) and (isinstance(value, bool) <= (bool in types))
             if not right or (name in _ITEMS and not all(type(item) is _ITEMS[name] for item in value)):
                 raise NasbenchError(f"the suite's entry {name!r} has the wrong type: {value!r}.")
-        if not self.name or self.name.startswith(".") or any(c in self.name for c in "/\\\0"):
+        if not can_be_folder(self.name):
             raise NasbenchError(f"a suite needs a name that can be a folder's, not {self.name!r}.")
         for strategy, tasks in self.reference.items():
             if strategy not in self.strategies and self.strategies:
@@ -155,6 +155,11 @@ class Suite:
             raise NasbenchError(f"the suite {path} cannot be read: {error.strerror or error}.") from None
         except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
             raise NasbenchError(f"the suite {path} is not valid TOML: {error}.") from None
+        for name in ("strategies", "source_tables"):
+            if isinstance(fields.get(name), list):
+                fields[name] = [_beside(path, text) for text in fields[name]]
+        if "table" in fields:
+            fields["table"] = _beside(path, fields["table"])
         return cls.from_fields({"name": path.stem, **fields})
 
     @classmethod
@@ -188,6 +193,19 @@ class Suite:
         }
         rules |= learned | {"target_among_sources": self.target_among_sources}
         return {**rules, "mode": self.mode, "protocol": dict(self.protocol), "train_seeds": list(self.train_seeds)}
+
+
+def _beside(suite: Path, text: Any) -> Any:
+    """A file that a suite names, e.g. `mine.h5` or `mine.py:Mine`: in the current folder or else in the suite's own."""
+    file = text.rpartition(":")[0] or text if isinstance(text, str) else ""
+    if Path(file).suffix in (".h5", ".py") and not Path(file).exists() and (suite.parent / file).exists():
+        return str(suite.parent / text)
+    return text
+
+
+def can_be_folder(name: str) -> bool:
+    """Whether a folder can have this name, and lies where it is made."""
+    return bool(name) and not name.startswith(".") and not any(c in name for c in "/\\\0")
 
 
 def suites() -> dict[str, Path]:

@@ -82,6 +82,12 @@ def task_entry(name: str) -> Entry:
     return _ENTRIES[name]
 
 
+def _own_file(name: str, folder: Folder) -> Path | None:
+    """NAME.npz in the current folder or among the data sets."""
+    file = f"{name}.npz"
+    return None if Path(name).name != name else Path(file) if Path(file).is_file() else find_file([file], folder)
+
+
 def load_task(
     name: str | Path,
     folder: Folder = None,
@@ -90,7 +96,8 @@ def load_task(
     n_test: int | None = None,
     fetch_missing: bool = False,
 ) -> Task:
-    """A task by its registered name, or of an npz file by its path.
+    """A task by its registered name, or of an npz file by its path, or by its name where it lies in the current folder
+    or among the data sets.
 
     Args:
         folder: where data sets lie (see data_folders).
@@ -100,8 +107,9 @@ def load_task(
     Raises:
         NasbenchError: data are missing, damaged or too few.
     """
-    if isinstance(name, Path) or name.endswith(".npz"):
-        path = Path(name)
+    own = None if isinstance(name, Path) or name in _ENTRIES else _own_file(name, folder)
+    if own is not None or isinstance(name, Path) or name.endswith(".npz"):
+        path = own or Path(name)
         if not path.is_file():
             raise NasbenchError(f"There is no file {path}.")
         entry = Entry(

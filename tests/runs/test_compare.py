@@ -220,6 +220,76 @@ def test_an_edited_strategy_is_noticed(tmp_path):
         compare(suite, strategies.select([f"{own}:Mine"]), tmp_path / "r", jobs=1)
 
 
+OWN = """
+from nasbench.records import Trial
+
+
+class Mine:
+    def __init__(self, problem, rng):
+        self.problem, self.rng = problem, rng
+
+    def ask(self):
+        return Trial(self.problem.space.sample(self.rng), self.problem.full)
+
+    def tell(self, trial, outcome):
+        pass
+"""
+
+
+def test_a_mended_strategy_goes_on_in_its_folder(tmp_path):
+    own, suite = tmp_path / "own.py", SMALL.replace(strategies=("random_search", "Mine"), tasks=("cifar10",))
+    own.write_text(OWN.replace("return Trial(", "return Trail("))
+    with pytest.raises(NasbenchError, match=r"NameError: name 'Trail' is not defined \(own.py, line 10\)"):
+        compare(suite, strategies.select(["random_search", f"{own}:Mine"]), tmp_path / "r", jobs=1)
+    own.write_text(OWN)
+    results = compare(suite, strategies.select(["random_search", f"{own}:Mine"]), tmp_path / "r", jobs=1)
+    assert len(results.runs) == 6
+
+
+def test_a_folder_with_an_own_strategy_can_grow(tmp_path, monkeypatch):
+    """Whatever way its file is written, and without naming it again."""
+    (tmp_path / "own.py").write_text(OWN)
+    monkeypatch.chdir(tmp_path)
+    suite = SMALL.replace(strategies=("own.py:Mine",), tasks=("cifar10",))
+    compare(suite, {}, "r", jobs=1)
+    compare(suite.replace(strategies=(f"{tmp_path}/own.py:Mine",)), {}, "r", jobs=1)
+    results = compare(suite.replace(strategies=("random_search",), seeds=4), strategies.CATALOGUE, "r", jobs=1)
+    assert set(results.runs.groupby("strategy").size()) == {4}
+    (tmp_path / "own.py").unlink()
+    before = content(tmp_path / "r")
+    with pytest.raises(NasbenchError, match=r"there is no file .*own.py"):
+        compare(suite.replace(strategies=("local_search",), seeds=5), strategies.CATALOGUE, "r", jobs=1)
+    assert content(tmp_path / "r")["runs.csv"] == before["runs.csv"]
+
+
+def test_a_suite_file_names_files_beside_it(tmp_path, monkeypatch):
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "own.py").write_text(OWN)
+    (tmp_path / "mine" / "toys.toml").write_text(
+        'tasks = ["cifar10"]\nstrategies = ["own.py:Mine", "random_search"]\nseeds = 2\nbudget = "5evals"\n'
+    )
+    monkeypatch.chdir(tmp_path)
+    results = compare(tmp_path / "mine" / "toys.toml", strategies.CATALOGUE, "r", jobs=1)
+    assert set(results.runs.strategy) == {"Mine", "random_search"}
+
+
+def test_results_go_where_the_caller_is(tmp_path, monkeypatch):
+    """Worker processes are used again, and their current folder is the one in which they began."""
+    found = []
+    for name, budget in (("one", "12evals"), ("two", "30evals")):
+        (tmp_path / name).mkdir()
+        monkeypatch.chdir(tmp_path / name)
+        found.append(compare(SMALL.replace(budget=budget), strategies.CATALOGUE, "r", jobs=2))
+    assert [results.runs.evaluations.unique().tolist() for results in found] == [[12], [30]]
+
+
+@pytest.mark.parametrize("name", ["", "../../evil", "/evil", ".hidden"])
+def test_a_strategy_cannot_write_elsewhere(tmp_path, name):
+    suite = SMALL.replace(strategies=(name,), tasks=("cifar10",))
+    with pytest.raises(NasbenchError, match="needs a name that can be a folder's"):
+        compare(suite, {name: strategies.CATALOGUE["random_search"]}, tmp_path / "r", jobs=1)
+
+
 def test_own_strategies_of_one_file_name_are_kept_apart(tmp_path):
     for folder in ("one", "two"):
         (tmp_path / folder).mkdir()
@@ -233,9 +303,9 @@ def test_own_strategies_of_one_file_name_are_kept_apart(tmp_path):
 @pytest.mark.parametrize(
     ("body", "says"),
     [
-        ("raise RuntimeError('first\\nsecond')", "RuntimeError: first; the runs"),
+        ("raise RuntimeError('first\\nsecond')", "RuntimeError: first (own.py, line 9); the runs"),
         ("raise SystemExit(0)", "SystemExit: 0"),
-        ("return 5", "failed on cifar10, seed 0"),
+        ("return 5", "its ask returned 5, which is neither a Trial nor None"),
         ("return Trial('nonsense', 200)", "is not a cell of nasbench201"),
         ("return Trial([0] * 6, 200)", "unhashable"),
         ("return Trial((0,) * 6, 7)", "not of 7"),

@@ -1,0 +1,129 @@
+"""What a strategy is, as JSON: enough to notice, when a comparison goes on, that another one goes by its name."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import hashlib
+import importlib.util
+import inspect
+import types
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+PLAIN = (int, float, complex, str, bytes, bool, type(None))
+"""Types whose values belong to what a strategy does, wherever it takes them from."""
+
+
+def describe(factory: Any) -> dict[str, Any]:
+    """Where a strategy comes from, its settings, and a digest of its code.
+
+    The digest of a strategy in a file of its own is the file's. That of a class or function given in Python covers
+    what it uses of its own module, so that other lines of the same script may change.
+    """
+    if dataclasses.is_dataclass(factory) and not isinstance(factory, type):
+        return {**dataclasses.asdict(factory), "sha256": _file_digest(factory)}
+    if isinstance(factory, functools.partial):
+        settings = [*factory.args, *sorted(factory.keywords.items())]
+        return {**describe(factory.func), "settings": _code(settings, getattr(factory.func, "__module__", ""))}
+    named = factory if hasattr(factory, "__qualname__") else type(factory)
+    return {
+        "where": f"{named.__module__}:{named.__qualname__}",
+        "family": getattr(factory, "family", "own"),
+        "sha256": _code(factory, named.__module__),
+    }
+
+
+def same(old: dict[str, Any], new: dict[str, Any]) -> bool:
+    """Whether two descriptions are of one strategy; where its file lies does not matter."""
+    return {**old, "path": ""} == {**new, "path": ""}
+
+
+def _code(thing: Any, module: str) -> str:
+    return hashlib.sha256("\n".join(_parts(thing, module, {})).encode("utf-8", "backslashreplace")).hexdigest()
+
+
+def _file_digest(factory: Any) -> str:
+    """SHA-256 of the file that a strategy comes from; "" where none can be read."""
+    path, where = getattr(factory, "path", None), getattr(factory, "where", None)
+    try:
+        if where:
+            found = importlib.util.find_spec(where.partition(":")[0])
+            path = found.origin if found else None
+        return hashlib.sha256(Path(path or "").read_bytes()).hexdigest()
+    except (OSError, ImportError, ValueError):
+        return ""
+
+
+def _parts(thing: Any, module: str, seen: dict[int, Any]) -> Iterator[str]:
+    """The code of a class or function, of what it uses of its own module, and the plain values that these hold."""
+    if isinstance(thing, PLAIN):
+        yield repr(thing)
+        return
+    if id(thing) in seen:
+        return
+    seen[id(thing)] = thing
+    inside: list[Any] = []
+    if isinstance(thing, (type, types.FunctionType)):
+        if thing.__module__ != module:
+            yield f"{thing.__module__}:{thing.__qualname__}"
+            return
+        yield _source(thing)
+        if isinstance(thing, type):
+            own = {name: part for name, part in vars(thing).items() if not name.startswith("__") or callable(part)}
+            inside = [*thing.__bases__, *own.values()]
+        else:
+            inside = [thing.__defaults__, thing.__kwdefaults__, *_cells(thing), *_globals(thing)]
+    elif isinstance(thing, (staticmethod, classmethod, types.MethodType)):
+        inside = [thing.__func__, getattr(thing, "__self__", None)]
+    elif isinstance(thing, property):
+        inside = [thing.fget, thing.fset]
+    elif isinstance(thing, functools.partial):
+        inside = [thing.func, thing.args, thing.keywords]
+    elif isinstance(thing, (tuple, list)):
+        inside = list(thing)
+    elif isinstance(thing, dict):
+        inside = [part for item in thing.items() for part in item]
+    elif isinstance(thing, np.ndarray):
+        inside = [str(thing.dtype), *thing.shape, thing.tobytes()]
+    else:
+        yield f"{type(thing).__module__}:{type(thing).__qualname__}"
+        if type(thing).__module__ == module or dataclasses.is_dataclass(thing):
+            inside = [type(thing), getattr(thing, "__dict__", None)]
+    for part in inside:
+        yield from _parts(part, module, seen)
+
+
+def _cells(function: types.FunctionType) -> list[Any]:
+    """What a function closes over."""
+    cells = []
+    for cell in function.__closure__ or ():
+        try:
+            cells.append(cell.cell_contents)
+        except ValueError:  # not bound yet
+            continue
+    return cells
+
+
+def _globals(function: types.FunctionType) -> list[Any]:
+    """The plain values, classes and functions of a function's module that it names, its inner functions included."""
+    codes: list[types.CodeType] = [function.__code__]
+    names: list[str] = []
+    while codes:
+        code = codes.pop()
+        names += code.co_names
+        codes += [constant for constant in code.co_consts if isinstance(constant, types.CodeType)]
+    found = [function.__globals__[name] for name in names if name in function.__globals__]
+    return [part for part in found if isinstance(part, (*PLAIN, tuple, type, types.FunctionType))]
+
+
+def _source(thing: Any) -> str:
+    """Its text; for what was typed in at a prompt, its compiled code, and "" for a class there."""
+    try:
+        return inspect.getsource(thing)
+    except (OSError, TypeError):
+        code = getattr(thing, "__code__", None)
+        return "" if code is None else f"{code.co_code.hex()} {[c for c in code.co_consts if isinstance(c, PLAIN)]!r}"

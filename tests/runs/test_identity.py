@@ -1,0 +1,106 @@
+"""What tells strategies apart that go by one name."""
+
+from __future__ import annotations
+
+import functools
+import importlib
+import linecache
+import sys
+
+import numpy as np
+import pytest
+
+from nasbench.runs.identity import describe, same
+
+CODE = """
+import functools
+
+EPSILON = 0.1
+BUDGET = 3
+
+
+def helper():
+    return EPSILON
+
+
+class Base:
+    def tell(self, trial, outcome):
+        return 1
+
+
+class Mine(Base):
+    def ask(self):
+        return [helper() for _ in range(2)]
+
+
+class Maker:
+    def __init__(self, rate):
+        self.rate = rate
+
+    def __call__(self, problem, rng):
+        return Mine()
+
+
+def make(rate):
+    def build(problem, rng):
+        return rate, Mine()
+
+    return build
+"""
+
+
+@pytest.fixture
+def described(tmp_path, monkeypatch):
+    """Describes what an expression is in the module above, with a change to its text."""
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setattr(sys, "dont_write_bytecode", True)
+
+    def found(expression, old="", new=""):
+        (tmp_path / "own_strategies.py").write_text(CODE.replace(old, new) if old else CODE)
+        sys.modules.pop("own_strategies", None)
+        linecache.clearcache()
+        module = importlib.import_module("own_strategies")
+        return describe(eval(expression, {**vars(module), "functools": functools, "np": np}))
+
+    return found
+
+
+@pytest.mark.parametrize(
+    ("expression", "old", "new"),
+    [
+        ("Mine", "EPSILON = 0.1", "EPSILON = 0.2"),
+        ("Mine", "return EPSILON", "return EPSILON + 1"),
+        ("Mine", "return 1", "return 2"),
+        ("Mine", "range(2)", "range(3)"),
+        ("make(0.1)", "range(2)", "range(3)"),
+        ("Maker(0.1)", "EPSILON = 0.1", "EPSILON = 0.2"),
+        ("functools.partial(make(0.1), rate=3)", "range(2)", "range(3)"),
+    ],
+)
+def test_other_code_is_another_strategy(described, expression, old, new):
+    assert not same(described(expression), described(expression, old, new))
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("make(0.1)", "make(0.9)"),
+        ("Maker(0.1)", "Maker(0.9)"),
+        ("functools.partial(Mine, rate=1)", "functools.partial(Mine, rate=2)"),
+        ("functools.partial(Mine, Maker(1))", "functools.partial(Mine, Maker(2))"),
+        ("make(np.arange(3))", "make(np.arange(4))"),
+        ("Mine", "Base"),
+    ],
+)
+def test_other_values_are_another_strategy(described, one, other):
+    assert not same(described(one), described(other))
+
+
+@pytest.mark.parametrize("expression", ["Mine", "make(0.1)", "Maker(0.1)", "functools.partial(Mine, Maker(1))"])
+def test_the_rest_of_a_script_may_change(described, expression):
+    assert same(described(expression), described(expression, "BUDGET = 3", "BUDGET = 4"))
+
+
+def test_where_a_file_lies_does_not_matter():
+    assert same({"path": "mine.py", "sha256": "a"}, {"path": "./mine.py", "sha256": "a"})
+    assert not same({"path": "mine.py", "sha256": "a"}, {"path": "mine.py", "sha256": "b"})
