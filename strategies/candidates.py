@@ -53,6 +53,6 @@ class Candidates:
         return encode(self.space, self.decisions, encodings)
 
     def draw(self, rng: np.random.Generator) -> int | None:
-        """A random position that is open; None if there is none."""
+        """A random position that is open, whatever the number of its cells; None if there is none."""
         left = np.flatnonzero(self.open)
         return int(left[int(rng.random() * len(left))]) if len(left) else None

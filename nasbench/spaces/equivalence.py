@@ -3,7 +3,8 @@
 `none`: never. `published`: NAS-Bench-201's own string rule (6,466 classes). `exact`: the two cells are the same
 function with the same free weights (5,260 classes): a node without input is absent, an operation on an absent
 node is absent, skip connections dissolve, inside sums too; and a convolution that two ways share is not the same as
-two convolutions. Were sharing ignored, 4,930 classes would remain, some of them with networks of different size.
+two convolutions. Were sharing ignored, 4,930 classes would remain, some of them with networks of different size. An
+average over a sum is not taken apart: that it equals the sum of averages up to rounding would leave 5,044.
 """
 
 from __future__ import annotations

@@ -18,7 +18,7 @@ from ..errors import NasbenchError, unknown
 from ..records import Cost
 from ..spaces import Space
 from ..tasks.features import descriptor_vector
-from ..tasks.subsets import data_set, share_images
+from ..tasks.subsets import same_data_set, share_images
 
 if TYPE_CHECKING:
     from .table import Table
@@ -196,13 +196,13 @@ def read_sources(
         if share_images(name, target) and not target_among_sources:
             reason = "is the target" if name == target else f"shares images with the target {target!r}"
             raise NasbenchError(f"the source {name!r} {reason}: what is learned there is not learned elsewhere.")
-        if leave_out == "data_set" and data_set(name) == data_set(target) and not target_among_sources:
+        if leave_out == "data_set" and same_data_set(name, target) and not target_among_sources:
             raise NasbenchError(
                 f"the source {name!r} is cut from the data set of the target {target!r}, which --leave-out data_set "
                 "keeps out of the sources."
             )
     if not chosen:
-        apart = share_images if leave_out == "task" else lambda a, b: data_set(a) == data_set(b)
+        apart = share_images if leave_out == "task" else same_data_set
         chosen = [name for name in home if not apart(name, target)]
     if not chosen:
         where = ", ".join(other.name for other in tables)

@@ -45,6 +45,9 @@ TINY_TENS: dict[int, tuple[str, ...]] = {
     number: tuple(line.split()) for number, line in enumerate(_TINY.strip().splitlines())
 }
 
+IMAGENET = {"ImageNet16-120", "tinyimagenet100"}
+"""Data sets of images from ImageNet."""
+
 _FAMILIES = {
     **{f"cifar100_{name}": "cifar100" for name in SUPERCLASSES},
     **{f"tinyimagenet100_{number}": "tinyimagenet100" for number in TINY_TENS},
@@ -57,5 +60,14 @@ def data_set(task: str) -> str:
 
 
 def share_images(first: str, second: str) -> bool:
-    """Whether two tasks are the same, or one is cut from the other; tasks of the same cut have no class in common."""
-    return first == second or data_set(first) == second or data_set(second) == first
+    """Whether two tasks are the same, or one is cut from the other; tasks of the same cut have no class in common.
+
+    Tiny ImageNet's classes are among ImageNet's, some of them among the 120 of ImageNet16-120.
+    """
+    one, other = data_set(first), data_set(second)
+    return first == second or one == second or other == first or {one, other} == IMAGENET
+
+
+def same_data_set(first: str, second: str) -> bool:
+    """Whether two tasks' images are from one data set."""
+    return data_set(first) == data_set(second) or share_images(first, second)

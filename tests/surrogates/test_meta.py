@@ -14,7 +14,7 @@ import surrogates
 from nasbench.errors import NasbenchError
 from nasbench.tables import Table, open_table
 from nasbench.tables.source_tasks import Sources, read_source, read_sources
-from nasbench.tasks.subsets import SUPERCLASSES, data_set, share_images
+from nasbench.tasks.subsets import SUPERCLASSES, data_set, same_data_set, share_images
 from surrogates.meta.base import Level, matched
 from surrogates.meta.generator import CellGenerator
 from surrogates.meta.standings import normal_scores, positions, standings
@@ -185,6 +185,12 @@ def test_sources_leave_out_the_target_and_what_shares_its_images(toys):
     assert share_images("cifar100_fish", "cifar100")
     assert not share_images("cifar100_fish", "cifar100_trees")
     assert not share_images("cifar10", "cifar100")
+    for tiny in ("tinyimagenet100", "tinyimagenet100_7"):
+        assert share_images(tiny, "ImageNet16-120")
+        assert share_images("ImageNet16-120", tiny)
+    assert not share_images("tinyimagenet100_7", "tinyimagenet100_6")
+    assert same_data_set("tinyimagenet100_7", "tinyimagenet100_6")
+    assert not same_data_set("tinyimagenet100_7", "cifar100")
     assert data_set("tinyimagenet100_7") == "tinyimagenet100"
     assert len({data_set(f"cifar100_{name}") for name in SUPERCLASSES}) == 1
 
