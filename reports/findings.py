@@ -171,6 +171,11 @@ def about_tests(study: Study, found: Analysis) -> str:
     what, note = "runs", ""
     if study.together:
         what, note = "searches", " All tasks score the same searches: a search counts once, with its mean over tasks."
+    if study.suite.observe == "seed":
+        note += (
+            " Runs of one seed see the same noise whatever their strategy, which the tests leave aside: "
+            "strategies may differ where these do not separate them."
+        )
     h, p = found.kruskal
     first = f"Kruskal and Wallis's test: H = {h:,.1f}, p {_equals(p)}. " if math.isfinite(h) else ""
     return (

@@ -71,8 +71,9 @@ def within_task_ranks(final: pd.DataFrame, together: bool = False) -> pd.DataFra
     """What tests compare: each run's place among all runs of all strategies on its task, from 0 (best) to 1.
 
     A place is (average rank - 1/2) / number of runs, which puts tasks of different scales on one footing; its
-    mean over all runs is 1/2. Runs are not paired: what they draw at random differs between strategies. Tasks
-    on which a strategy has no run are left out.
+    mean over all runs is 1/2. Runs are not paired, as what they draw at random differs between strategies; those of
+    one seed do see the same noise where each trial shows one training seed, and tests of good strategies are then
+    cautious. Tasks on which a strategy has no run are left out.
 
     Args:
         final: final regrets, rows (task, seed), columns strategies; inf ranks last, nan is missing.

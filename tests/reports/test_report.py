@@ -228,6 +228,12 @@ def test_unfinished_comparison(tmp_path):
     assert "of 5 runs, unpaired." in found.text
 
 
+def test_noise_that_strategies_share_is_said(tmp_path):
+    words = "Runs of one seed see the same noise whatever their strategy"
+    assert words in Page(reports.write(run(tmp_path, strategies=SIX[:3], observe="seed"))).text
+    assert words not in Page(reports.write(run(tmp_path / "mean", strategies=SIX[:3]))).text
+
+
 def test_damaged_side_files_are_not_recorded(tmp_path):
     folder = run(tmp_path)
     for garbage in (b"\xff\x00,,,\n", b"", b'{"versions": "x", "command": 3}\n1,2,3,4,5\n'):
