@@ -22,6 +22,7 @@ from ..errors import NasbenchError, first_line, place, unknown
 from ..files import write_whole
 from ..processes import deaf_to_interrupts
 from ..tables import Table, open_table
+from ..tasks.catalogue import adopt, own_entries
 from .budget import Budget, Ledger
 from .identity import describe, same
 from .results import Results
@@ -250,7 +251,7 @@ def _work_in_parallel(
     try:
         with deaf_to_interrupts():
             finished = parallel(
-                joblib.delayed(_work_in)(here, folder, suite, source, chosen[chunk[0].strategy], chunk)
+                joblib.delayed(_work_in)(here, own_entries(), folder, suite, source, chosen[chunk[0].strategy], chunk)
                 for chunk in chunks
             )
         yield from finished
@@ -261,9 +262,10 @@ def _work_in_parallel(
         ) from None
 
 
-def _work_in(here: Path, *work: Any) -> list[tuple[str, str, int, float]]:
-    """`_work` where paths mean what they mean to the caller, who may have moved since this process began."""
+def _work_in(here: Path, own_tasks: tuple[Any, ...], *work: Any) -> list[tuple[str, str, int, float]]:
+    """`_work` where paths and tasks mean what they mean to the caller, who may have moved since this process began."""
     os.chdir(here)
+    adopt(own_tasks)
     return _work(*work)
 
 

@@ -8,7 +8,7 @@ name.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -86,6 +86,16 @@ def _own_file(name: str, folder: Folder) -> Path | None:
     """NAME.npz in the current folder or among the data sets."""
     file = f"{name}.npz"
     return None if Path(name).name != name else Path(file) if Path(file).is_file() else find_file([file], folder)
+
+
+def own_entries() -> tuple[Entry, ...]:
+    """The tasks that were registered from outside, for `adopt`."""
+    return tuple(_ENTRIES[name] for name in _ENTRIES if name not in BUILT_IN)
+
+
+def adopt(entries: Iterable[Entry]) -> None:
+    """Register another process's own tasks in this one."""
+    _ENTRIES.update((entry.name, entry) for entry in entries)
 
 
 def load_task(
@@ -289,3 +299,5 @@ for _ten, _members in TINY_TENS.items():
         _IMAGENET_TERMS, _TINY_IMAGENET,
         f"The classes {_members[0]} to {_members[-1]} of tinyimagenet100, ten of them; colour, 16 x 16.",
     )  # fmt: skip
+BUILT_IN = frozenset(_ENTRIES)
+"""Names of the tasks that every process has."""

@@ -283,6 +283,26 @@ def test_results_go_where_the_caller_is(tmp_path, monkeypatch):
     assert [results.runs.evaluations.unique().tolist() for results in found] == [[12], [30]]
 
 
+def test_tasks_of_a_script_reach_other_processes(tmp_path):
+    code = """
+import numpy as np, nasbench, strategies
+from nasbench.tasks import Source, register
+
+def read(folder, fetch):
+    rng = np.random.default_rng(0)
+    return Source(rng.integers(0, 256, (400, 4, 4, 1), dtype=np.uint8), np.arange(400) % 2, ("a", "b"))
+
+if __name__ == "__main__":
+    register("blots", read)
+    suite = nasbench.Suite("own", ["blots"], ["random_search", "local_search"], 1, "2evals", mode="train",
+                           protocol={"epochs": 1, "channels": 4})
+    print(len(nasbench.compare(suite, strategies.CATALOGUE, "r", jobs=2).runs))
+"""
+    (tmp_path / "script.py").write_text(code)
+    found = subprocess.run([sys.executable, "script.py"], cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert (found.stdout, found.returncode) == ("2\n", 0), found.stderr
+
+
 @pytest.mark.parametrize("name", ["", "../../evil", "/evil", ".hidden"])
 def test_a_strategy_cannot_write_elsewhere(tmp_path, name):
     suite = SMALL.replace(strategies=(name,), tasks=("cifar10",))
