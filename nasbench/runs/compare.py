@@ -115,6 +115,10 @@ def compare(
 
 def _load_own(suite: Suite, strategies: Mapping[str, Factory]) -> tuple[Suite, Mapping[str, Factory]]:
     """The suite with own strategies by their names, and all strategies; NasbenchError for a name no folder can have."""
+    if not isinstance(strategies, Mapping):
+        raise NasbenchError(
+            "strategies are given by name, as in {'Mine': Mine}; built-in ones are strategies.CATALOGUE."
+        )
     own = [name for name in suite.strategies if name not in strategies and name.partition(":")[0].endswith(".py")]
     if own:
         from strategies import select

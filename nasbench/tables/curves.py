@@ -61,6 +61,9 @@ class Curves:
         object.__setattr__(self, "epochs", epochs)
         if "val_acc" not in self.arrays:
             raise NasbenchError(f"the results of {self.task!r} lack the array 'val_acc'.")
+        for name, array in self.arrays.items():
+            if not isinstance(array, np.ndarray):
+                raise NasbenchError(f"{name!r} of {self.task!r} must be a numpy array, not {type(array).__name__}.")
         seeds = self.seeds or range(_length(self.arrays["val_acc"], 1))
         object.__setattr__(self, "seeds", self._labels("seeds", seeds))
         if not epochs or epochs[0] < 1 or any(a >= b for a, b in itertools.pairwise(epochs)):
@@ -84,8 +87,6 @@ class Curves:
         """NasbenchError unless every array has `rows` rows, fits the seed and epoch labels and has possible values."""
         for name, array in self.arrays.items():
             limits = (rows, len(self.seeds), len(self.epochs))
-            if not isinstance(array, np.ndarray):
-                raise NasbenchError(f"{name!r} of {self.task!r} must be a numpy array, not {type(array).__name__}.")
             shape = array.shape
             fits = 1 <= array.ndim <= 3 and shape[0] == rows
             fits = fits and all(n in (1, most) for n, most in zip(shape[1:], limits[1:], strict=False))

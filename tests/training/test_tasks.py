@@ -97,6 +97,12 @@ def test_every_prefix_is_balanced():
         np.testing.assert_allclose(shares, np.array([100, 100, 50, 40, 10]) / 300, atol=1.01 / n)
 
 
+def test_images_with_channels_first_are_refused(tmp_path):
+    images = np.zeros((60, 3, 8, 8), dtype=np.uint8)
+    with pytest.raises(NasbenchError, match="channels first"):
+        load_task(small_npz(tmp_path / "mine.npz", x_train=images))
+
+
 def test_npz_by_path(tmp_path):
     task = load_task(small_npz(tmp_path / "mine.npz"), n_train=30)
     assert task.key == "mine-30-10-30"

@@ -307,4 +307,9 @@ def _table(
                 raise NasbenchError(
                     f"{path}: {name} of {entry.task!r} has {values[outside][0]}, which is no percentage."
                 )
+            highest = np.nan_to_num(values).max()
+            if len(values) > 1 and 0 < highest <= 1:
+                raise NasbenchError(
+                    f"{path}: {name} of {entry.task!r} is at most {highest:g}; accuracies are percentages."
+                )
     return table
