@@ -13,6 +13,7 @@ import os
 import time
 from collections import deque
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from itertools import islice
 from typing import Any
@@ -23,7 +24,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from ...errors import NasbenchError, first_line
-from ...networks.graph import initial_parameters
+from ...networks.graph import Graph, initial_parameters
 from ..plain import check_device
 from ..protocol import Protocol, draw_order, generators
 from ..result import OUT_OF_MEMORY, Arrays, History, failed_history, history_from_rows, is_out_of_memory
@@ -66,25 +67,24 @@ class Population:
         check_device(device)
         self.protocol, self.device, self.count = protocol, device, len(jobs)
         plan = Plan.of([cell for cell, _ in jobs], protocol.skeleton(arrays.classes, arrays.image_shape))
-        vectors, orders, changes = [], [], []
-        for (cell, seed), graph in zip(jobs, plan.members, strict=True):
-            for_weights, for_order = generators(cell, seed)
-            vectors.append(initial_parameters(graph, for_weights))
-            order, drawn = draw_order(protocol, len(arrays.y_train), for_order)
-            orders.append(order[:until])
-            if drawn is not None:
-                changes.append(drawn[:until])
-        self.orders = np.stack(orders, 2)  # (epochs, steps, P, batch): what a step needs lies together
-        self.changes = np.stack(changes, 2) if changes else None
-        self.epochs, self.steps = self.orders.shape[:2]
+
+        def draw(job: Job, graph: Graph) -> tuple[NDArray[np.float32], NDArray[np.int32], NDArray[np.int8] | None]:
+            for_weights, for_order = generators(*job)
+            return initial_parameters(graph, for_weights), *draw_order(protocol, len(arrays.y_train), for_order)
+
+        with ThreadPoolExecutor() as threads:  # numpy draws without the interpreter's lock
+            vectors, orders, changes = zip(*threads.map(draw, jobs, plan.members), strict=True)
+        self.orders, self.changes = orders, [drawn for drawn in changes if drawn is not None]
+        self.steps = orders[0].shape[1]
+        self.epochs = len(orders[0][:until])
         self.rates = torch.from_numpy(protocol.learning_rates(self.steps)).to(device)
         self.engine = open_engine(plan, vectors, protocol, device, storage)
-        padding = (0, 0, protocol.crop, protocol.crop, protocol.crop, protocol.crop) if changes else ()
+        padding = (0, 0, protocol.crop, protocol.crop, protocol.crop, protocol.crop) if self.changes else ()
         self.images = torch.nn.functional.pad(torch.from_numpy(arrays.x_train).to(device), padding)
         self.labels = torch.from_numpy(arrays.y_train).to(device).long()
         batch = (self.count, protocol.batch_size)
         self.which = torch.zeros(batch, dtype=torch.int64, device=device)
-        self.change = torch.zeros((*batch, 3), dtype=torch.int8, device=device) if changes else None
+        self.change = torch.zeros((*batch, 3), dtype=torch.int8, device=device) if self.changes else None
         self.rate = torch.zeros((), device=device)
         self.losses = torch.zeros(self.count, device=device)
         self.right = torch.zeros(self.count, dtype=torch.int64, device=device)
@@ -117,14 +117,16 @@ class Population:
 
     def _train_epoch(self, epoch: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Losses (steps, P) and shares of right predictions (P,)."""
-        order = torch.from_numpy(self.orders[epoch]).to(self.device).long()
-        changes = None if self.changes is None else torch.from_numpy(self.changes[epoch]).to(self.device)
+        order = torch.from_numpy(np.stack([drawn[epoch] for drawn in self.orders])).to(self.device)
+        changes = None
+        if self.changes:
+            changes = torch.from_numpy(np.stack([drawn[epoch] for drawn in self.changes])).to(self.device)
         losses = torch.zeros((self.steps, self.count), device=self.device)
         self.right.zero_()
         for step in range(self.steps):
-            self.which.copy_(order[step])
+            self.which.copy_(order[:, step])
             if changes is not None and self.change is not None:
-                self.change.copy_(changes[step])
+                self.change.copy_(changes[:, step])
             self.rate.copy_(self.rates[epoch * self.steps + step])
             self._step()
             losses[step] = self.losses
