@@ -132,17 +132,27 @@ def _tasks_elsewhere(suite: Suite, options: argparse.Namespace) -> list[str] | N
 
 
 def _summarise(results: Results) -> None:
-    """Mean final regret per task and strategy, best of each task in bold; whichever there are more of are the rows."""
+    """Mean final regret per task and strategy; whichever there are more of are the rows.
+
+    In bold the best of each task, among strategies whose runs all have a result: who fails at times is no winner.
+    """
     suite: Suite = results.suite
     runs = results.runs
     known = bool(runs["val_regret"].notna().any())
     column, what = ("val_regret", "regret") if known else ("best_val", "accuracy")
-    means = runs.groupby(["strategy", "task"], observed=True)[column].mean().unstack()
+    groups = runs.groupby(["strategy", "task"], observed=True)
+    means = groups[column].mean().unstack()
     means = means.reindex(index=list(suite.strategies), columns=list(suite.tasks))
-    best = means.min() if known else means.max()
+    whole = means.where(
+        groups["best_val"].apply(lambda found: found.notna().all()).unstack().reindex_like(means).eq(True)
+    )
+    best = whole.min() if known else whole.max()
     cells = [
-        ["-" if v != v else f"[bold]{v:.3f}[/]" if v == best[task] else f"{v:.3f}" for task, v in line.items()]
-        for _, line in means.iterrows()
+        [
+            "-" if v != v else f"[bold]{v:.3f}[/]" if whole.loc[name, task] == best[task] else f"{v:.3f}"
+            for task, v in line.items()
+        ]
+        for name, line in means.iterrows()
     ]
     head, names, columns = "strategy", suite.strategies, suite.tasks
     if len(columns) > len(names):

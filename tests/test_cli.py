@@ -87,6 +87,23 @@ def test_why_nothing_was_found_is_said(capsys, tmp_path, monkeypatch, name, says
     assert says in fails(capsys, *command, "--budget", "5evals")
 
 
+def test_who_fails_at_times_is_no_winner(tmp_path, monkeypatch):
+    (tmp_path / "own.py").write_text(
+        "from nasbench import Trial\n\n\nclass Gambler:\n"
+        "    def __init__(self, problem, rng):\n        self.trials = [Trial((3,) * 6, 200)] * int(rng.integers(2))\n\n"
+        "    def ask(self):\n        return self.trials.pop() if self.trials else None\n\n"
+        "    def tell(self, trial, outcome):\n        pass\n"
+    )
+    monkeypatch.chdir(tmp_path)
+    shown = []
+    monkeypatch.setattr("nasbench.compare_command.show", lambda title, columns, lines: shown.extend(lines))
+    command = ["compare", "--strategies", "own.py:Gambler,random_search", "--tasks", "cifar10,cifar100", "--jobs", "1"]
+    assert main([*command, "--seeds", "8", "--budget", "2evals", "--no-report"]) == 0
+    gambler, other = shown
+    assert float(gambler[1]) < float(other[1].removeprefix("[bold]").removesuffix("[/]"))
+    assert all(mean.startswith("[bold]") for mean in other[1:])
+
+
 def test_a_table_of_an_own_file_of_images_finds_it(capsys, tmp_path, monkeypatch):
     rng, sizes = np.random.default_rng(0), {"train": 300, "test": 60}
     arrays = {f"x_{part}": rng.integers(0, 256, (n, 8, 8, 1), dtype=np.uint8) for part, n in sizes.items()}
