@@ -164,6 +164,8 @@ class Shards:
             except BlockingIOError:
                 sentence = f"another process trains into {self.folder}; wait for it or choose another folder."
                 raise NasbenchError(sentence) from None
+            for unfinished in self.folder.glob(".*.tmp"):  # of a process that was killed while it wrote
+                unfinished.unlink(missing_ok=True)
             yield
 
     @property
