@@ -24,7 +24,8 @@ def describe(factory: Any) -> dict[str, Any]:
     The digest of a strategy in a file of its own is the file's. That of a class or function given in Python covers
     what it uses of its own module, so that other lines of the same script may change.
     """
-    if dataclasses.is_dataclass(factory) and not isinstance(factory, type):
+    listed = hasattr(factory, "where") or hasattr(factory, "path")  # in strategies.CATALOGUE, or a file of one's own
+    if listed and dataclasses.is_dataclass(factory) and not isinstance(factory, type):
         return {**dataclasses.asdict(factory), "sha256": _file_digest(factory)}
     if isinstance(factory, functools.partial):
         settings = [*factory.args, *sorted(factory.keywords.items())]

@@ -13,6 +13,7 @@ import pytest
 from nasbench.runs.identity import describe, same
 
 CODE = """
+import dataclasses
 import functools
 
 EPSILON = 0.1
@@ -36,6 +37,14 @@ class Mine(Base):
 class Maker:
     def __init__(self, rate):
         self.rate = rate
+
+    def __call__(self, problem, rng):
+        return Mine()
+
+
+@dataclasses.dataclass
+class Config:
+    rates: list
 
     def __call__(self, problem, rng):
         return Mine()
@@ -74,6 +83,7 @@ def described(tmp_path, monkeypatch):
         ("Mine", "range(2)", "range(3)"),
         ("make(0.1)", "range(2)", "range(3)"),
         ("Maker(0.1)", "EPSILON = 0.1", "EPSILON = 0.2"),
+        ("Config([1])", "range(2)", "range(3)"),
         ("functools.partial(make(0.1), rate=3)", "range(2)", "range(3)"),
     ],
 )
@@ -86,6 +96,7 @@ def test_other_code_is_another_strategy(described, expression, old, new):
     [
         ("make(0.1)", "make(0.9)"),
         ("Maker(0.1)", "Maker(0.9)"),
+        ("Config([1])", "Config([2])"),
         ("functools.partial(Mine, rate=1)", "functools.partial(Mine, rate=2)"),
         ("functools.partial(Mine, Maker(1))", "functools.partial(Mine, Maker(2))"),
         ("make(np.arange(3))", "make(np.arange(4))"),
