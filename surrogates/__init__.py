@@ -114,9 +114,10 @@ CATALOGUE: dict[str, Entry] = {
 def build(name: str, space: str | Space = "nasbench201", horizon: int = 12) -> Any:
     """A new, unfitted predictor for cells of `space`, a name or a space, or for curves of `horizon` epochs.
 
-    NasbenchError for an unknown name or space, and where a package that it needs is not installed.
+    NasbenchError for an unknown name or space, where a package that it needs is not installed, and where its home makes
+    none.
     """
-    from nasbench.errors import NasbenchError, unknown
+    from nasbench.errors import NasbenchError, first_line, unknown
     from nasbench.spaces import open_space
 
     if name not in CATALOGUE:
@@ -125,9 +126,16 @@ def build(name: str, space: str | Space = "nasbench201", horizon: int = 12) -> A
     package = CATALOGUE[name].package
     if package and importlib.util.find_spec(package) is None:
         raise NasbenchError(f"the predictor {name!r} needs the package {package}: pip install 'nasbench[predictors]'.")
-    module, function = CATALOGUE[name].home.split(":")
-    argument = horizon if CATALOGUE[name].sees == "curves" else space
-    return getattr(importlib.import_module(module), function)(argument)
+    home, argument = CATALOGUE[name].home, horizon if CATALOGUE[name].sees == "curves" else space
+    module, _, function = home.partition(":")
+    try:
+        return getattr(importlib.import_module(module), function)(argument)
+    except NasbenchError:
+        raise
+    except Exception as error:
+        if isinstance(error, ModuleNotFoundError) and not f"{module}.".startswith(f"{error.name}."):
+            raise  # a package that the home imports
+        raise NasbenchError(f"{home!r} does not make the predictor {name!r}: {first_line(error)}.") from error
 
 
 def available(sees: str = "cells") -> list[str]:

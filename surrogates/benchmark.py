@@ -8,7 +8,6 @@ merged with trainings.
 
 from __future__ import annotations
 
-import warnings
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,6 +18,7 @@ from nasbench.spaces import Space
 from nasbench.tables import Curves, Table
 
 from . import CATALOGUE, build
+from .fitted import Fitted
 from .study import Data, draw, read_data, space_cells
 
 EPOCHS = 12
@@ -92,7 +92,8 @@ def make_benchmark(
         known = np.isfinite(labels)
         if known.sum() < FEWEST:
             return np.full(len(cells), np.nan)
-        found: np.ndarray = fit(predictor, space, data.cells[order][known], labels[known]).predict(everything)
+        model = fit(predictor, space, data.cells[order][known], labels[known], f"{known.sum()} cells of draw {seed}")
+        found: np.ndarray = model.predict(everything)
         return found
 
     rng = np.random.default_rng([seed, 0x5EED])
@@ -162,11 +163,9 @@ def draw_sample(
     return Sample(data, order, chosen, n)
 
 
-def fit(predictor: str, space: Space, cells: np.ndarray, labels: np.ndarray) -> Any:
-    """The predictor, fitted to decisions [n, d] and labels [n]."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # kernels at their bounds
-        return build(predictor, space.name).fit(cells, labels)
+def fit(predictor: str, space: Space, cells: np.ndarray, labels: np.ndarray, where: str = "") -> Fitted:
+    """The predictor, fitted to decisions [n, d] and labels [n]; `where` names these in what is said of errors."""
+    return Fitted.to(predictor, build(predictor, space.name), cells, labels, where or f"{len(labels)} cells")
 
 
 def deviation(values: np.ndarray, mean: np.ndarray) -> np.ndarray:

@@ -32,6 +32,7 @@ from nasbench.tables import Table
 
 from .benchmark import Sample, draw_sample, fit
 from .drift import WORDS, Afresh, Group, known_groups
+from .fitted import Fitted
 from .study import space_cells
 
 AGREE = 0.7
@@ -118,7 +119,7 @@ def run_check(
     on_table = compare(suite, strategies, folder / "table", table, jobs, count(0))
     same = suite.replace(name="surrogate", mode="surrogate", table=surrogate.name, schedule=0)
     on_surrogate = compare(same, strategies, folder / "surrogate", surrogate, jobs, count(runs // 2))
-    fitted = fit(check.predictor, table.space, sample.cells, sample.labels)
+    fitted = fit(check.predictor, table.space, sample.cells, sample.labels, f"{check.n} cells of draw {check.seed}")
     groups = known_groups(table, check.task, sample, fitted, check.schedule)
     facts: dict[str, Any] = {}
     if afresh is not None:
@@ -171,7 +172,7 @@ def _end(document: dict[str, Any]) -> int | None:
 
 
 def _left_out(
-    check: Check, table: Table, sample: Sample, fitted: Any, on_table: Results, name: str
+    check: Check, table: Table, sample: Sample, fitted: Fitted, on_table: Results, name: str
 ) -> tuple[float, float]:
     """Kendall's tau on the cells that a strategy visited, of a surrogate fitted without them and of the real one."""
     space = table.space
@@ -186,7 +187,8 @@ def _left_out(
         rest = draw_sample(table, check.task, check.predictor, check.n, check.seed, check.schedule, hidden)
     except NasbenchError:  # too few cells are left
         return math.nan, math.nan
-    without = fit(check.predictor, space, rest.cells, rest.labels)
+    where = f"{check.n} cells of draw {check.seed} without those of {name}"
+    without = fit(check.predictor, space, rest.cells, rest.labels, where)
     decisions = space_cells(space, cells)
     first, second = (float(kendalltau(one.predict(decisions), truth).statistic) for one in (without, fitted))
     return first, second

@@ -19,6 +19,7 @@ from nasbench.errors import NasbenchError
 from nasbench.tables import Table
 
 from .benchmark import Sample
+from .fitted import Fitted
 from .scores import score
 from .study import space_cells
 
@@ -73,7 +74,9 @@ class Group:
         return {**facts, **found, "seconds": float(self.seconds.sum())}
 
 
-def known_groups(table: Table, task: str, sample: Sample, predictor: Any, schedule: int | None = None) -> list[Group]:
+def known_groups(
+    table: Table, task: str, sample: Sample, predictor: Fitted, schedule: int | None = None
+) -> list[Group]:
     """The groups that the table itself has: other seeds of sampled cells, cells left out, and the last of them.
 
     Args:
@@ -163,7 +166,7 @@ class Afresh:
         return unseen
 
     def train(
-        self, cells: np.ndarray, predictor: Any, processes: int = 1, progress: Progress | None = None
+        self, cells: np.ndarray, predictor: Fitted, processes: int = 1, progress: Progress | None = None
     ) -> tuple[Group, float]:
         """Train these cells; returns what came of it, failed ones left out, and the seconds that all of it took."""
         from nasbench.training import train_many

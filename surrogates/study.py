@@ -19,7 +19,6 @@ import dataclasses
 import io
 import json
 import time
-import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -27,7 +26,7 @@ from typing import Any
 import numpy as np
 from scipy.stats import rankdata
 
-from nasbench.errors import NasbenchError, first_line, unknown
+from nasbench.errors import NasbenchError, unknown
 from nasbench.files import read_json, write_whole
 from nasbench.processes import deaf_to_interrupts
 from nasbench.spaces import Space, open_space
@@ -35,6 +34,7 @@ from nasbench.spaces.cells import EDGES
 from nasbench.tables import PROXIES, Curves, Table
 
 from . import CATALOGUE, build
+from .fitted import Fitted
 from .importance import operation_effects
 from .scores import SCORES, ceiling, score
 
@@ -297,16 +297,11 @@ def one_draw(
     order, chosen, labels = draw(data, seed)
     inputs = _inputs(name, data, order, chosen)
     predictor = build(name, space, data.schedule)
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # kernels at their bounds; the scores say how good a fit is
-            start = time.perf_counter()
-            predictor.fit(inputs[:n], labels[:n])
-            middle = time.perf_counter()
-            mean, spread = predictor.predict(inputs[n:], return_std=True)
-            end = time.perf_counter()
-    except Exception as error:
-        raise NasbenchError(f"{name} failed with {n} labels, draw {seed}: {first_line(error)}.") from error
+    start = time.perf_counter()
+    fitted = Fitted.to(name, predictor, inputs[:n], labels[:n], f"{n} cells of draw {seed}")
+    middle = time.perf_counter()
+    mean, spread = fitted.predict(inputs[n:], return_std=True)
+    end = time.perf_counter()
     found = score(data.truth[order[n:]], mean, spread, larger_is_better, data.level[order[n:]])
     return job, found | {"fit_seconds": middle - start, "query_seconds": end - middle}
 
@@ -341,11 +336,10 @@ def _examples(folder: Path, study: Study, data: Data, space: str) -> None:
     order, chosen, labels = draw(data, 0)
     arrays: dict[str, Any] = {"truth": data.level[order[n:]], "index": data.index[order[n:]]}
     for name in study.predictors:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            inputs = _inputs(name, data, order, chosen)
-            predictor = build(name, space, data.schedule).fit(inputs[:n], labels[:n])
-            arrays[f"mean {name}"], arrays[f"spread {name}"] = predictor.predict(inputs[n:], return_std=True)
+        inputs = _inputs(name, data, order, chosen)
+        predictor = build(name, space, data.schedule)
+        fitted = Fitted.to(name, predictor, inputs[:n], labels[:n], f"{n} cells of draw 0")
+        arrays[f"mean {name}"], arrays[f"spread {name}"] = fitted.predict(inputs[n:], return_std=True)
     effects = operation_effects(space, data.cells[order[:n]], labels[:n])
     if effects is not None:
         arrays |= {"effects": effects, "operations": np.array(open_space(space).operations), "edges": np.array(EDGES)}

@@ -34,6 +34,7 @@ from nasbench.tables import Table
 from nasbench.tables.source_tasks import Sources, read_sources
 
 from .. import CATALOGUE, build
+from ..fitted import Fitted
 from ..scores import SCORES, ceiling, score
 from ..study import Data, draw, read_data
 from .standings import standings
@@ -246,16 +247,16 @@ def one_target(
         try:
             with warnings.catch_warnings(), threadpool_limits(1, "blas"):  # which rounds alike in any process
                 warnings.simplefilter("ignore")  # kernels at their bounds; the scores say how good a fit is
-                found[name] = _one_predictor(name, study.train_sizes, seeds, data, sources)
+                found[name] = _one_predictor(name, job.target, study.train_sizes, seeds, data, sources)
         except NasbenchError:
             raise
         except Exception as error:
-            raise NasbenchError(f"{name} failed on {job.target}: {first_line(error)}.") from error
+            raise NasbenchError(f"the predictor {name!r} failed on {job.target}: {first_line(error)}.") from error
     return job, found
 
 
 def _one_predictor(
-    name: str, sizes: Sequence[int], seeds: Sequence[int], data: Data, sources: Sources
+    name: str, target: str, sizes: Sequence[int], seeds: Sequence[int], data: Data, sources: Sources
 ) -> list[tuple[int, int, dict[str, float]]]:
     """[n, seed, scores] of every draw; seconds of meta-training are without those of `standings`, which all share."""
     predictor, timer = build(name, sources.space), time.perf_counter
@@ -270,10 +271,11 @@ def _one_predictor(
             continue
         for seed in seeds:
             order, _, labels = draw(data, seed)
+            where = f"{n} cells of draw {seed} of {target}"
             start = timer()
-            predictor.fit(data.cells[order[:n]], labels[:n])
+            fitted = Fitted.to(name, predictor, data.cells[order[:n]], labels[:n], where)
             middle = timer()
-            mean, spread = predictor.predict(data.cells[order[n:]], return_std=True)
+            mean, spread = fitted.predict(data.cells[order[n:]], return_std=True)
             times = {"meta_seconds": meta_seconds, "fit_seconds": middle - start, "query_seconds": timer() - middle}
             rest = order[n:]
             lines.append((n, seed, score(data.truth[rest], mean, spread, True, data.level[rest]) | times))

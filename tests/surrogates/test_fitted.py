@@ -1,0 +1,146 @@
+"""What a predictor of one's own gets wrong is one sentence in every study, and never a traceback."""
+
+from __future__ import annotations
+
+import sys
+
+import numpy as np
+import pytest
+from conftest import toy_tasks
+
+import surrogates
+from nasbench.cli import main
+from nasbench.errors import NasbenchError
+from nasbench.tables import Curves, Table
+from surrogates.benchmark import make_benchmark
+from surrogates.fitted import Fitted
+from surrogates.meta.study import MetaStudy, run_meta_study
+from surrogates.study import Study, run_study
+
+MODULE = """
+import numpy as np
+
+class Own:
+    def __init__(self, mean=None, spread=None, fit=None):
+        self.mean, self.spread, self.learn = mean, spread, fit
+
+    def fit(self, X, y):
+        return self.learn() if self.learn else self
+
+    def predict(self, X, return_std=False):
+        mean = (self.mean or (lambda n: np.arange(n) / n))(len(X))
+        return (mean, (self.spread or np.ones)(len(X))) if return_std else mean
+
+def some(n, value):
+    return np.where(np.arange(n) < 7, value, np.arange(n))
+
+def boom(*_):
+    raise RuntimeError("no luck\\nat all")
+
+def my_column(space): return Own(lambda n: np.arange(n)[:, None], lambda n: np.ones((n, 1)))
+def my_nan(space): return Own(lambda n: some(n, np.nan))
+def my_inf(space): return Own(lambda n: some(n, np.inf))
+def my_none(space): return Own(lambda n: None)
+def my_words(space): return Own(lambda n: ["good"] * n)
+def my_ragged(space): return Own(lambda n: [[1], [1, 2]])
+def my_table(space): return Own(lambda n: np.ones((n, 2)))
+def my_short(space): return Own(lambda n: np.ones(n - 1))
+def my_failure(space): return Own(boom)
+def my_fit(space): return Own(fit=lambda: None)
+def my_failing_fit(space): return Own(fit=boom)
+def my_spread(space): return Own(spread=lambda n: None)
+def my_nan_spread(space): return Own(spread=lambda n: some(n, np.nan))
+def my_negative(space): return Own(spread=lambda n: some(n, -1))
+def my_broken(space): return boom()
+
+class Mean(Own):
+    def predict(self, X, return_std=False):
+        return np.arange(len(X)) / len(X)
+
+def my_mean(space): return Mean()
+"""
+MEANS = {
+    "my_nan": "predicted nan for 7 of ",
+    "my_inf": "predicted infinity for 7 of ",
+    "my_none": "predicted None instead of ",
+    "my_words": "predicted a list instead of ",
+    "my_ragged": "predicted a list instead of ",
+    "my_table": "predicted an array of shape ",
+    "my_short": "predicted an array of shape ",
+    "my_failure": "failed to predict (",
+    "my_fit": "returned None from fit",
+    "my_failing_fit": "failed to fit 20 cells of draw 0",
+    "my_broken": "'own_predictors:my_broken' does not make the predictor 'my_broken': RuntimeError: no luck.",
+    "my_absence": "does not make the predictor 'my_absence': AttributeError",
+}
+SPREADS = {
+    "my_mean": "returned a ndarray for means and spreads",
+    "my_spread": "predicted a spread of None",
+    "my_nan_spread": "predicted a spread of nan for 7 of ",
+    "my_negative": "predicted a spread below 0 for 7 of ",
+}
+
+
+@pytest.fixture(scope="module")
+def table() -> Table:
+    """Every fortieth of NAS-Bench-201's cells."""
+    cells = np.arange(0, 15_625, 40, dtype=np.int32)
+    accuracy = np.random.default_rng(0).random((len(cells), 2)) * 100
+    return Table.from_arrays("nasbench201", [Curves("toy", (10,), {"val_acc": accuracy})], cells=cells)
+
+
+@pytest.fixture
+def own(tmp_path, monkeypatch):
+    (tmp_path / "own_predictors.py").write_text(MODULE)
+    monkeypatch.syspath_prepend(tmp_path)
+    for name in ("my_column", *MEANS, *SPREADS):
+        entry = surrogates.Entry(f"own_predictors:{name}", "own", "here")
+        monkeypatch.setitem(surrogates.CATALOGUE, name, entry)
+    yield
+    sys.modules.pop("own_predictors", None)
+
+
+def test_the_sentence_counts_cells_and_names_the_draw(own):
+    fitted = Fitted.to("my_nan", surrogates.build("my_nan"), np.zeros((20, 6)), np.zeros(20), "20 cells of draw 0")
+    with pytest.raises(NasbenchError) as caught:
+        fitted.predict(np.zeros((100, 6)), return_std=True)
+    assert str(caught.value) == "the predictor 'my_nan' predicted nan for 7 of 100 cells (20 cells of draw 0)."
+
+
+@pytest.mark.parametrize(("name", "sentence"), [*MEANS.items(), *SPREADS.items()])
+def test_a_study_ends_with_one_sentence(own, table, name, sentence, tmp_path, capsys):
+    path = str(table.save(tmp_path / "own.h5"))
+    out = ["--out", str(tmp_path / "out"), "--jobs", "1"]
+    assert main(["fit", "--table", path, "--predictor", name, "--train-sizes", "20", *out]) == 2
+    said = capsys.readouterr().err
+    assert sentence in said
+    assert name in said
+    assert said.count("\n") == 1
+
+
+@pytest.mark.parametrize(("name", "sentence"), [*MEANS.items(), *SPREADS.items()])
+def test_so_does_a_study_of_many_tasks(own, name, sentence, tmp_path):
+    study = MetaStudy("toys", ("toy0",), (name,), (20,), 1)
+    with pytest.raises(NasbenchError) as caught:
+        run_meta_study(study, toy_tasks(2), tmp_path / "out")
+    assert sentence in str(caught.value)
+
+
+@pytest.mark.parametrize(("name", "sentence"), MEANS.items())
+def test_so_does_a_surrogate_benchmark(own, table, name, sentence):
+    with pytest.raises(NasbenchError) as caught:
+        make_benchmark(table, "toy", name, 20)
+    assert sentence in str(caught.value)
+
+
+def test_a_column_is_taken_for_what_it_is(own, table, tmp_path):
+    folder = run_study(Study("own", "toy", ("my_column",), (20,), 1), table, tmp_path / "out")
+    with np.load(folder / "examples.npz") as examples:
+        assert examples["mean my_column"].shape == examples["spread my_column"].shape == (len(table) - 20,)
+    assert make_benchmark(table, "toy", "my_column", 20).curves("toy").full("val_acc").shape == (15_625, 2, 1)
+
+
+def test_a_package_that_a_predictor_needs_is_named(own, tmp_path, capsys):
+    (tmp_path / "own_predictors.py").write_text("import no_such_package\n")
+    assert main(["fit", "--predictor", "my_nan", "--out", str(tmp_path / "out")]) == 2
+    assert "needs the package 'no_such_package'" in capsys.readouterr().err
