@@ -6,7 +6,7 @@ A label is what one training showed, so labels are as noisy as they are for who 
 over the seeds of every cell that was not drawn, its test accuracy where there is one. All predictors see the same
 draws, and smaller training sets are parts of larger ones. The folder holds:
 
-    study.json     what was asked, the table's checksum, the noise ceiling
+    study.json     what was asked, the table's checksum, the predictors' code, the noise ceiling
     scores.csv     predictor, table, task, n, seed, metric, value: the same bytes for any number of processes
     seconds.csv    the same columns for what is measured
     draws/         one file per predictor, n and seed, so that a study that is broken off goes on
@@ -16,10 +16,13 @@ draws, and smaller training sets are parts of larger ones. The folder holds:
 from __future__ import annotations
 
 import dataclasses
+import hashlib
+import importlib
 import io
 import json
+import re
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -193,7 +196,8 @@ def run_study(
         progress: called with (draws there, draws in all).
 
     Raises:
-        NasbenchError: unknown predictor or target, training sets larger than the table, or a folder of another study.
+        NasbenchError: unknown predictor or target, training sets larger than the table, or a folder of another study
+            or of another predictor of the same name.
     """
     folder = Path(out)
     data = read_data(table, study.task, study.target, study.schedule, study.curve_epochs)
@@ -246,7 +250,41 @@ def _manifest(study: Study, table: Table, data: Data) -> dict[str, Any]:
         "cells": len(data.truth), "truth": data.truth_name, "ceiling": None if np.isnan(tau) else tau,
         "families": {name: CATALOGUE[name].family for name in study.predictors},
         "sees": {name: CATALOGUE[name].sees for name in study.predictors}, "proxies": list(data.proxy_names),
+        "code": describe(study.predictors),
     }  # fmt: skip
+
+
+def describe(names: Iterable[str]) -> dict[str, dict[str, str]]:
+    """Of every predictor where it comes from, enough to notice that another one goes by the same name.
+
+    `sha256` is of the source file of its home; "" where none can be read.
+    """
+    return {name: {"home": CATALOGUE[name].home, "sha256": _source_digest(CATALOGUE[name].home)} for name in names}
+
+
+def _source_digest(home: str) -> str:
+    try:
+        path = importlib.import_module(home.partition(":")[0]).__file__
+        return hashlib.sha256(Path(path or "").read_bytes()).hexdigest()
+    except (OSError, ImportError, AttributeError):
+        return ""
+
+
+def same_code(folder: Path, old: dict[str, Any], new: dict[str, Any], drawn: Callable[[str], bool]) -> dict[str, Any]:
+    """What both manifests say of the code of predictors, the new one where both do.
+
+    Args:
+        old, new: of the folder and of what is asked; their `code` is from `describe`, and an old one may lack it.
+        drawn: whether the folder holds results of a predictor.
+
+    Raises:
+        NasbenchError: the folder holds results of another predictor of the same name.
+    """
+    before: dict[str, Any] = dict(old.get("code", {}))
+    for name, description in new["code"].items():
+        if before.get(name, description) != description and drawn(name):
+            raise NasbenchError(f"{folder} holds results of another predictor called {name!r}; choose another folder.")
+    return before | new["code"]
 
 
 def _claim(folder: Path, manifest: dict[str, Any]) -> None:
@@ -261,10 +299,14 @@ def _claim(folder: Path, manifest: dict[str, Any]) -> None:
                 old[key] == manifest[key]
                 for key in ("format", "checksum", "task", "target", "schedule", "curve_epochs")
             )
-        except (ValueError, KeyError, TypeError):
+            dict(old.get("code", {}))
+        except (ValueError, KeyError, TypeError, AttributeError):
             raise NasbenchError(f"{path} is damaged; delete it, or give another folder with --out.") from None
         if not same:
             raise NasbenchError(f"{folder} holds another study; give a folder of its own with --out.")
+        manifest["code"] = same_code(
+            folder, old, manifest, lambda name: any(_is_of(name, path) for path in folder.glob("draws/*.json"))
+        )
     elif folder.exists() and any(folder.iterdir()):
         raise NasbenchError(f"{folder} holds other files; give a folder of its own with --out.")
     write_whole(path, json.dumps(manifest, indent=1, sort_keys=True) + "\n")
@@ -272,6 +314,10 @@ def _claim(folder: Path, manifest: dict[str, Any]) -> None:
 
 def _draw_path(folder: Path, name: str, n: int, seed: int) -> Path:
     return folder / "draws" / f"{name}-{n}-{seed}.json"
+
+
+def _is_of(name: str, path: Path) -> bool:
+    return re.fullmatch(rf"{re.escape(name)}-\d+-\d+", path.stem) is not None
 
 
 def _is_whole(draw: Any) -> bool:

@@ -5,7 +5,8 @@
 Every target is left out in turn, with all that shares images with it. A label is what one training showed; the truth
 is as in surrogates.study, and all predictors see the same draws. The folder holds:
 
-    meta.json      what was asked, the tables' checksums, every target's sources, their cost and the noise ceilings
+    meta.json      what was asked, the tables' checksums, the predictors' code, every target's sources, their cost and
+                   the noise ceilings
     scores.csv     predictor, table, task, sources, n, seed, metric, value: the same bytes for any number of processes
     seconds.csv    the same columns for what is measured
     helps.csv      source, task, value: tau of one source's standings with the target's truth
@@ -36,7 +37,7 @@ from nasbench.tables.source_tasks import Sources, read_sources
 from .. import CATALOGUE, build
 from ..fitted import Fitted
 from ..scores import SCORES, ceiling, score
-from ..study import Data, draw, read_data
+from ..study import Data, describe, draw, read_data, same_code
 from .standings import standings
 
 FORMAT = 1
@@ -190,7 +191,7 @@ def _claim(
         "source_tables": [other.address for other in others],
         "checksums": [table.checksum, *(other.checksum for other in others)], "tasks": targets,
         "families": {name: CATALOGUE[name].family for name in study.predictors},
-        "sees": {name: CATALOGUE[name].sees for name in study.predictors},
+        "sees": {name: CATALOGUE[name].sees for name in study.predictors}, "code": describe(study.predictors),
     }  # fmt: skip
     path = folder / "meta.json"
     if folder.exists() and not folder.is_dir():
@@ -202,6 +203,7 @@ def _claim(
             same = json.loads(json.dumps([manifest[key] for key in keys])) == [old[key] for key in keys]
             grows = {"targets": "targets", "predictors": "predictors", "source_counts": "numbers of sources"}
             fewer = [words for what, words in grows.items() if set(old[what]) - set(manifest[what])]
+            dict(old.get("code", {}))
         except (ValueError, KeyError, TypeError):
             raise NasbenchError(f"{path} is damaged; delete it, or give another folder with --out.") from None
         if not same:
@@ -210,6 +212,9 @@ def _claim(
             raise NasbenchError(
                 f"{folder} holds more {fewer[0]} than are asked for; give a folder of its own with --out."
             )
+        manifest["code"] = same_code(
+            folder, old, manifest, lambda name: any(path.stem == name for path in folder.glob("draws/*/*/*.json"))
+        )
     elif folder.exists() and any(folder.iterdir()):
         raise NasbenchError(f"{folder} holds other files; give a folder of its own with --out.")
     write_whole(path, json.dumps(manifest, indent=1, sort_keys=True) + "\n")

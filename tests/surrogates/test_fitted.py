@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
+import importlib
+import json
 import sys
 
 import numpy as np
@@ -138,6 +141,46 @@ def test_a_column_is_taken_for_what_it_is(own, table, tmp_path):
     with np.load(folder / "examples.npz") as examples:
         assert examples["mean my_column"].shape == examples["spread my_column"].shape == (len(table) - 20,)
     assert make_benchmark(table, "toy", "my_column", 20).curves("toy").full("val_acc").shape == (15_625, 2, 1)
+
+
+def again(monkeypatch, tmp_path, name: str, text: str) -> None:
+    """`name` of a file whose text is now another."""
+    (tmp_path / "own_predictors.py").write_text(text)
+    sys.modules.pop("own_predictors", None)
+    importlib.invalidate_caches()
+    monkeypatch.setitem(surrogates.CATALOGUE, name, surrogates.Entry(f"own_predictors:{name}", "own", "here"))
+
+
+def test_results_of_other_code_are_not_gone_on_with(own, table, tmp_path, monkeypatch):
+    study, out = Study("own", "toy", ("my_column", "ridge"), (20,), 1), tmp_path / "out"
+    run_study(study, table, out)
+    scores = (out / "scores.csv").read_bytes()
+    again(monkeypatch, tmp_path, "my_column", MODULE.replace("np.arange(n)[:, None]", "-np.arange(n)[:, None]"))
+    with pytest.raises(NasbenchError, match=r"out holds results of another predictor called 'my_column'; choose anoth"):
+        run_study(study, table, out)
+    assert (out / "scores.csv").read_bytes() == scores
+    run_study(dataclasses.replace(study, predictors=("ridge",)), table, out)
+    with pytest.raises(NasbenchError, match="another predictor called 'my_column'"):  # nor after a study without it
+        run_study(study, table, out)
+    (out / "draws" / "my_column-20-0.json").unlink()
+    run_study(study, table, out)
+    assert (out / "scores.csv").read_bytes() != scores
+    manifest = json.loads((out / "study.json").read_bytes())
+    assert len(manifest["code"]["my_column"]["sha256"]) == 64
+    del manifest["code"]  # as an older release wrote it
+    (out / "study.json").write_text(json.dumps(manifest))
+    again(monkeypatch, tmp_path, "my_column", MODULE)
+    run_study(study, table, out)
+
+
+def test_nor_are_those_of_many_tasks(own, tmp_path, monkeypatch):
+    study, table, out = MetaStudy("toys", ("toy0",), ("my_column",), (20,), 1), toy_tasks(2), tmp_path / "out"
+    run_meta_study(study, table, out)
+    again(monkeypatch, tmp_path, "my_column", MODULE.replace("np.arange(n)[:, None]", "-np.arange(n)[:, None]"))
+    with pytest.raises(NasbenchError, match=r"out holds results of another predictor called 'my_column'; choose anoth"):
+        run_meta_study(study, table, out)
+    next(out.glob("draws/*/*/my_column.json")).unlink()
+    run_meta_study(study, table, out)
 
 
 def test_a_package_that_a_predictor_needs_is_named(own, tmp_path, capsys):
