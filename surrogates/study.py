@@ -20,16 +20,18 @@ import hashlib
 import importlib
 import io
 import json
+import pickle
 import re
 import time
 from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 from scipy.stats import rankdata
 
-from nasbench.errors import NasbenchError, unknown
+from nasbench.errors import NasbenchError, first_line, unknown
 from nasbench.files import read_json, write_whole
 from nasbench.processes import deaf_to_interrupts
 from nasbench.spaces import Space, open_space
@@ -324,27 +326,59 @@ def _is_whole(draw: Any) -> bool:
     return isinstance(draw, dict) and all(isinstance(value, float) for value in draw.values()) and "kendall" in draw
 
 
+@dataclasses.dataclass(frozen=True)
+class Chosen:
+    """A predictor as a process needs it whose catalogue lacks it: unfitted, with its name and what it sees."""
+
+    name: str
+    sees: str
+    predictor: Any
+
+    @classmethod
+    def of(cls, name: str, space: str | Space, horizon: int = 12) -> Self:
+        """The catalogue's; arguments and errors as for `build`."""
+        return cls(name, CATALOGUE[name].sees, build(name, space, horizon))
+
+
 def _run(
     todo: list[tuple[str, int, int]], data: Data, space: str, study: Study, jobs: int
 ) -> Iterator[tuple[tuple[str, int, int], dict[str, float]]]:
-    from joblib import Parallel, delayed
+    from joblib import delayed
 
     better = study.target == "accuracy"
-    tasks = (delayed(one_draw)(job, data, space, better) for job in todo)
-    with deaf_to_interrupts():
-        return Parallel(n_jobs=jobs, return_as="generator_unordered", max_nbytes=None)(tasks)
+    return in_processes(
+        (delayed(one_draw)(job, Chosen.of(job[0], space, data.schedule), data, better) for job in todo), jobs
+    )
+
+
+def in_processes(tasks: Iterable[Any], jobs: int) -> Iterator[Any]:
+    """What joblib's delayed `tasks` give, in any order; NasbenchError where a process dies or cannot be asked."""
+    from joblib import Parallel
+
+    try:
+        with deaf_to_interrupts():
+            found = Parallel(n_jobs=jobs, return_as="generator_unordered", max_nbytes=None)(tasks)
+        yield from found
+    except pickle.PicklingError as error:
+        raise NasbenchError(
+            f"a predictor cannot be sent to another process; fit with one: {first_line(error)}."
+        ) from error
+    except BrokenProcessPool as error:
+        raise NasbenchError(
+            "a worker process died, killed by the system or for want of a predictor's module; what was finished is "
+            "kept, and the same command goes on from there."
+        ) from error
 
 
 def one_draw(
-    job: tuple[str, int, int], data: Data, space: str, larger_is_better: bool = True
+    job: tuple[str, int, int], asked: Chosen, data: Data, larger_is_better: bool = True
 ) -> tuple[tuple[str, int, int], dict[str, float]]:
     """Fit one predictor on one draw; (job, scores). NasbenchError where the predictor fails on it."""
     name, n, seed = job
     order, chosen, labels = draw(data, seed)
-    inputs = _inputs(name, data, order, chosen)
-    predictor = build(name, space, data.schedule)
+    inputs = _inputs(asked.sees, data, order, chosen)
     start = time.perf_counter()
-    fitted = Fitted.to(name, predictor, inputs[:n], labels[:n], f"{n} cells of draw {seed}")
+    fitted = Fitted.to(name, asked.predictor, inputs[:n], labels[:n], f"{n} cells of draw {seed}")
     middle = time.perf_counter()
     mean, spread = fitted.predict(inputs[n:], return_std=True)
     end = time.perf_counter()
@@ -352,9 +386,8 @@ def one_draw(
     return job, found | {"fit_seconds": middle - start, "query_seconds": end - middle}
 
 
-def _inputs(name: str, data: Data, order: np.ndarray, chosen: np.ndarray) -> np.ndarray:
-    """What the predictor sees of the cells in this order: decisions, curves of the chosen trainings, proxies."""
-    sees = CATALOGUE[name].sees
+def _inputs(sees: str, data: Data, order: np.ndarray, chosen: np.ndarray) -> np.ndarray:
+    """What a predictor sees of the cells in this order: decisions, curves of the chosen trainings, proxies."""
     parts = [data.cells[order]] if "cells" in sees else []
     if "curves" in sees:
         assert data.curves is not None
@@ -382,7 +415,7 @@ def _examples(folder: Path, study: Study, data: Data, space: str) -> None:
     order, chosen, labels = draw(data, 0)
     arrays: dict[str, Any] = {"truth": data.level[order[n:]], "index": data.index[order[n:]]}
     for name in study.predictors:
-        inputs = _inputs(name, data, order, chosen)
+        inputs = _inputs(CATALOGUE[name].sees, data, order, chosen)
         predictor = build(name, space, data.schedule)
         fitted = Fitted.to(name, predictor, inputs[:n], labels[:n], f"{n} cells of draw 0")
         arrays[f"mean {name}"], arrays[f"spread {name}"] = fitted.predict(inputs[n:], return_std=True)

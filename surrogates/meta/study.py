@@ -30,14 +30,13 @@ from threadpoolctl import threadpool_limits
 
 from nasbench.errors import NasbenchError, first_line
 from nasbench.files import read_json, write_whole
-from nasbench.processes import deaf_to_interrupts
 from nasbench.tables import Table
 from nasbench.tables.source_tasks import Sources, read_sources
 
 from .. import CATALOGUE, build
 from ..fitted import Fitted
 from ..scores import SCORES, ceiling, score
-from ..study import Data, describe, draw, read_data, same_code
+from ..study import Chosen, Data, describe, draw, in_processes, read_data, same_code
 from .standings import standings
 
 FORMAT = 1
@@ -230,15 +229,17 @@ def _is_whole(draws: Any) -> bool:
 def _run(
     todo: list[tuple[Job, tuple[str, ...]]], study: MetaStudy, world: dict[str, tuple[Data, Sources]], jobs: int
 ) -> Iterator[tuple[Job, dict[str, list[Any]]]]:
-    from joblib import Parallel, delayed
+    from joblib import delayed
 
-    tasks = (delayed(one_target)(job, names, study, *world[job.target]) for job, names in todo)
-    with deaf_to_interrupts():
-        return Parallel(n_jobs=jobs, return_as="generator_unordered", max_nbytes=None)(tasks)
+    def chosen(job: Job, names: Sequence[str]) -> list[Chosen]:
+        return [Chosen.of(name, world[job.target][1].space) for name in names]
+
+    tasks = (delayed(one_target)(job, chosen(job, names), study, *world[job.target]) for job, names in todo)
+    return in_processes(tasks, jobs)
 
 
 def one_target(
-    job: Job, names: Sequence[str], study: MetaStudy, data: Data, sources: Sources
+    job: Job, predictors: Sequence[Chosen], study: MetaStudy, data: Data, sources: Sources
 ) -> tuple[Job, dict[str, list[Any]]]:
     """Every predictor on one target: (job, {predictor: [[n, seed, scores]]}); NasbenchError where one fails."""
     seeds: Sequence[int] = range(study.seeds)
@@ -248,24 +249,24 @@ def one_target(
         sources, seeds = sources.subset(kept), (job.subset,)
         sources.remember("standings", lambda: everything[:, kept])
     found: dict[str, list[Any]] = {}
-    for name in names:
+    for asked in predictors:
         try:
             with warnings.catch_warnings(), threadpool_limits(1, "blas"):  # which rounds alike in any process
                 warnings.simplefilter("ignore")  # kernels at their bounds; the scores say how good a fit is
-                found[name] = _one_predictor(name, job.target, study.train_sizes, seeds, data, sources)
+                found[asked.name] = _one_predictor(asked, job.target, study.train_sizes, seeds, data, sources)
         except NasbenchError:
             raise
         except Exception as error:
-            raise NasbenchError(f"the predictor {name!r} failed on {job.target}: {first_line(error)}.") from error
+            raise NasbenchError(f"the predictor {asked.name!r} failed on {job.target}: {first_line(error)}.") from error
     return job, found
 
 
 def _one_predictor(
-    name: str, target: str, sizes: Sequence[int], seeds: Sequence[int], data: Data, sources: Sources
+    asked: Chosen, target: str, sizes: Sequence[int], seeds: Sequence[int], data: Data, sources: Sources
 ) -> list[tuple[int, int, dict[str, float]]]:
     """[n, seed, scores] of every draw; seconds of meta-training are without those of `standings`, which all share."""
-    predictor, timer = build(name, sources.space), time.perf_counter
-    meta_learned = CATALOGUE[name].sees == "tasks"
+    predictor, timer = asked.predictor, time.perf_counter
+    meta_learned = asked.sees == "tasks"
     start = timer()
     if meta_learned:
         predictor.meta_fit(sources)
@@ -278,7 +279,7 @@ def _one_predictor(
             order, _, labels = draw(data, seed)
             where = f"{n} cells of draw {seed} of {target}"
             start = timer()
-            fitted = Fitted.to(name, predictor, data.cells[order[:n]], labels[:n], where)
+            fitted = Fitted.to(asked.name, predictor, data.cells[order[:n]], labels[:n], where)
             middle = timer()
             mean, spread = fitted.predict(data.cells[order[n:]], return_std=True)
             times = {"meta_seconds": meta_seconds, "fit_seconds": middle - start, "query_seconds": timer() - middle}

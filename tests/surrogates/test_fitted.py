@@ -5,7 +5,10 @@ from __future__ import annotations
 import dataclasses
 import importlib
 import json
+import os
+import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -187,3 +190,55 @@ def test_a_package_that_a_predictor_needs_is_named(own, tmp_path, capsys):
     (tmp_path / "own_predictors.py").write_text("import no_such_package\n")
     assert main(["fit", "--predictor", "my_nan", "--out", str(tmp_path / "out")]) == 2
     assert "needs the package 'no_such_package'" in capsys.readouterr().err
+
+
+SCRIPT = """
+import dataclasses, sys
+sys.path.insert(0, "modules")
+import surrogates
+from nasbench.errors import NasbenchError
+from nasbench.tables import open_table
+from surrogates.linear import ridge
+from surrogates.meta.study import MetaStudy, run_meta_study
+from surrogates.study import Study, run_study
+
+class Unsendable:
+    def __reduce__(self):
+        raise TypeError("not me")
+
+def unsendable(space):
+    return Unsendable()
+
+def own(space):
+    return ridge(space)
+
+if __name__ == "__main__":
+    homes = {"mine": "own_predictors:my_column", "here": "__main__:own", "bad": "__main__:unsendable"}
+    for name, home in homes.items():
+        surrogates.CATALOGUE[name] = surrogates.Entry(home, "own", "here")
+    table = open_table("own.h5")
+    study = Study("own", "toy", ("mine", "here", "ridge"), (20, 40), 2)
+    for jobs in (1, 2):
+        run_study(study, table, f"fit-{jobs}", jobs=jobs)
+        run_meta_study(MetaStudy("own", ("toy", "joy"), ("mine", "here"), (20,), 1), table, f"meta-{jobs}", jobs=jobs)
+    try:
+        run_study(dataclasses.replace(study, predictors=("bad",)), table, "bad", jobs=2)
+    except NasbenchError as error:
+        print(error)
+"""
+
+
+def test_a_predictor_of_a_script_is_known_to_every_process(tmp_path, table):
+    both = [Curves(name, (10,), dict(table.curves("toy").arrays)) for name in ("toy", "joy")]
+    Table.from_arrays("nasbench201", both, cells=table.cells).save(tmp_path / "own.h5")
+    (tmp_path / "modules").mkdir()
+    (tmp_path / "modules" / "own_predictors.py").write_text(MODULE)
+    (tmp_path / "script.py").write_text(SCRIPT)
+    done = subprocess.run(
+        [sys.executable, "script.py"], cwd=tmp_path, capture_output=True, text=True, check=False,
+        env={**os.environ, "PYTHONPATH": str(Path(surrogates.__file__).parent.parent)},
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith("a predictor cannot be sent to another process; fit with one: ")
+    for what in ("fit", "meta"):
+        assert (tmp_path / f"{what}-1" / "scores.csv").read_bytes() == (tmp_path / f"{what}-2/scores.csv").read_bytes()
