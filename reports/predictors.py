@@ -130,6 +130,8 @@ def headline(study: PredictorStudy) -> list[str]:
     tau = study.means("kendall")[n]
     found = [
         f"With {n} labels, {best} ranks unseen cells best: Kendall's τ = {tau[best]:.3f}, mean over {draws(study)}."
+        if np.isfinite(tau[best])
+        else f"With {n} labels, no predictor ranks unseen cells: all predictions are the same."
     ]
     ceiling = study.facts["ceiling"]
     if ceiling is not None:
@@ -149,12 +151,12 @@ def draws(study: PredictorStudy) -> str:
 
 
 def scores_table(study: PredictorStudy) -> tables.Table:
-    """Means over draws at the largest number of labels; the best of each column in bold."""
+    """Means over draws at the largest number of labels; the best of each column in bold, none without a value."""
     n = study.sizes[-1]
     frame = pd.DataFrame(
         {metric: study.means(metric)[n] for metric in METRICS if metric in set(study.scores["metric"])}
     )
-    frame = frame.loc[study.names]
+    frame = frame.loc[study.names].dropna(axis="columns", how="all")
     low = {"rmse", "regret", "calibration_error", "fit_seconds", "query_seconds"}
     best = {m: frame[m].sub(0.9).abs().idxmin() if m == "coverage_90" else frame[m].idxmin() if m in low
             else frame[m].idxmax() for m in frame}  # fmt: skip

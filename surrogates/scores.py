@@ -12,7 +12,7 @@ from scipy.stats import kendalltau, spearmanr
 SCORES: dict[str, str] = {
     "kendall": "Kendall's tau-b of prediction and truth",
     "spearman": "Spearman's rank correlation of prediction and truth",
-    "sparse_kendall": "Kendall's tau-b with predictions rounded to 0.1 (Siems et al., arXiv:2008.09777)",
+    "sparse_kendall": "Kendall's tau-b with predictions rounded to 0.1 percent (Siems et al., arXiv:2008.09777)",
     "r2": "coefficient of determination",
     "rmse": "root mean squared error, in the target's unit",
     "precision_top1": "share of the best 1 % by prediction that are among the best 1 % in truth",
@@ -40,7 +40,8 @@ def score(
 
     Args:
         spread: predicted standard deviations [n] for the two scores of calibration.
-        larger_is_better: False for times, where the best cells are those with the least.
+        larger_is_better: False for times, where the best cells are those with the least, and 0.1 means nothing:
+            `sparse_kendall` is nan.
         level: the truth [n] in the labels' own metric, where it differs: predictions of validation accuracies rank test
             accuracies, but their size, and that of their spread, are held against validation accuracies.
     """
@@ -54,7 +55,7 @@ def score(
     found = {
         "kendall": _correlation(kendalltau, mean, truth),
         "spearman": _correlation(spearmanr, mean, truth),
-        "sparse_kendall": _correlation(kendalltau, np.round(mean, 1), truth),
+        "sparse_kendall": _correlation(kendalltau, np.round(mean, 1), truth) if larger_is_better else float("nan"),
         "r2": 1 - float((residual**2).mean()) / variance if variance else float("nan"),
         "rmse": float(np.sqrt((residual**2).mean())),
         "precision_top1": len(best_truth & set(order[:top].tolist())) / top,

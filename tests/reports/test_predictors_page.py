@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 
 import numpy as np
+import pandas as pd
 import pytest
 
 import reports
@@ -28,6 +29,24 @@ def test_page_says_what_was_found(folder):
     drawn = {path.stem for path in (folder / "report" / "figures").glob("*.png")}
     assert drawn == {"tau", "time", "scatter", "calibration", "effects"}
     assert (folder / "report" / "tables" / "scores.csv").read_text().startswith("predictor,kendall,")
+
+
+def test_a_column_without_a_value_is_left_out(shipped, tmp_path):
+    study = Study("nasbench201", "cifar10", ("ridge",), (20,), seeds=1, target="latency_seconds")
+    page = reports.write(run_study(study, shipped, tmp_path / "latency"))
+    columns = (page.parent / "tables" / "scores.csv").read_text().splitlines()[0].split(",")
+    assert "kendall" in columns
+    assert "sparse_kendall" not in columns
+    assert "There is no sparse τ" in page.read_text()
+
+
+def test_constant_predictions_are_said_to_rank_nothing(folder, tmp_path):
+    copy = tmp_path / "copy"
+    shutil.copytree(folder, copy, ignore=shutil.ignore_patterns("report"))
+    scores = pd.read_csv(copy / "scores.csv")
+    scores.loc[scores["metric"].isin(["kendall", "spearman", "sparse_kendall"]), "value"] = np.nan
+    scores.to_csv(copy / "scores.csv", index=False)
+    assert "no predictor ranks unseen cells" in reports.write(copy).read_text()
 
 
 def test_same_study_same_page(folder, tmp_path):
