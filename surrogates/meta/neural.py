@@ -23,6 +23,8 @@ from ..neural.ensemble import Scaling
 from .standings import normal_scores
 
 Weights = dict[str, Tensor]
+Score = tuple[Tensor, Tensor]
+"""Index [n] of a source's cells and their standings [n]."""
 
 
 class Episode(NamedTuple):
@@ -41,19 +43,30 @@ def cell_features(space: Space) -> Tensor:
     return torch.as_tensor(Scaling(features)(features), dtype=torch.float32)
 
 
-def scores_of(sources: Sources) -> list[tuple[Tensor, Tensor]]:
-    """Of every source the index [n] of its cells and their standings [n]."""
+def scores_of(sources: Sources) -> list[Score]:
+    """Of every source."""
     return [
         (torch.as_tensor(task.index), torch.as_tensor(normal_scores(task.accuracies), dtype=torch.float32))
         for task in sources
     ]
 
 
+def parted(scores: Sequence[Score], share: int, generator: torch.Generator) -> tuple[list[Score], list[Score]]:
+    """Of every source all cells but one in `share`, drawn at random, and the others; all in both of fewer cells."""
+    kept, left = [], []
+    for index, z in scores:
+        order, count = torch.randperm(len(index), generator=generator), len(index) // share
+        seen, unseen = order[count:], order[:count] if count else order
+        kept.append((index[seen], z[seen]))
+        left.append((index[unseen], z[unseen]))
+    return kept, left
+
+
 def episodes(
-    features: Tensor, scores: Sequence[tuple[Tensor, Tensor]], shown: Sequence[int], asked: int, tasks: int, count: int,
+    features: Tensor, scores: Sequence[Score], shown: Sequence[int], asked: int, tasks: int, count: int,
     generator: torch.Generator,
 ) -> Iterator[Episode]:  # fmt: skip
-    """`count` episodes of `tasks` tasks each; how many cells are shown is drawn from `shown`."""
+    """`count` episodes of `tasks` tasks each; how many cells are shown is drawn from `shown`, and none is asked for."""
     least = min(len(index) for index, _ in scores)
     for _ in range(count):
         size = min(shown[int(torch.randint(len(shown), (1,), generator=generator))], least // 2)
@@ -61,7 +74,7 @@ def episodes(
         parts = []
         for task in torch.randperm(len(scores), generator=generator)[:tasks].tolist():
             index, z = scores[task]
-            drawn = torch.randint(len(index), (size + more,), generator=generator)
+            drawn = torch.randperm(len(index), generator=generator)[: size + more]
             x = features[index[drawn]]
             parts.append((x[:size], z[drawn[:size]], x[size:], z[drawn[size:]]))
         yield Episode(*(torch.stack(part) for part in zip(*parts, strict=True)))

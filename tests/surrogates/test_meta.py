@@ -6,6 +6,7 @@ import pickle
 
 import numpy as np
 import pytest
+import torch
 from conftest import toy_tasks
 from scipy.stats import kendalltau
 from sklearn.base import clone
@@ -15,8 +16,11 @@ from nasbench.errors import NasbenchError
 from nasbench.tables import Table, open_table
 from nasbench.tables.source_tasks import Sources, read_source, read_sources
 from nasbench.tasks.subsets import SUPERCLASSES, data_set, same_data_set, share_images
+from surrogates.meta import gradient
 from surrogates.meta.base import Level, matched
 from surrogates.meta.generator import CellGenerator
+from surrogates.meta.gradient import squared_error
+from surrogates.meta.neural import episodes
 from surrogates.meta.standings import normal_scores, positions, standings
 
 SHORT = {"maml": "episodes", "fomaml": "episodes", "reptile": "episodes", "deep_kernel": "episodes"}
@@ -247,3 +251,41 @@ def test_tasks_without_company_other_spaces_and_missing_descriptors_are_refused(
         with pytest.raises(NasbenchError, match=rf"^{name} learns .* at least 2 source tasks, not 1"):
             surrogates.build(name, toys.space).meta_fit(read_sources((toys,), "toy0", ["toy1"]))
     assert surrogates.build("gp_transfer", toys.space).meta_fit(read_sources((toys,), "toy0", ["toy1"])).level_
+
+
+def test_an_episode_asks_for_cells_that_it_does_not_show():
+    features = torch.arange(40.0)[:, None]
+    scores = [(torch.arange(40), torch.arange(40.0)), (torch.arange(10, 30), torch.arange(20.0))]
+    for episode in episodes(features, scores, (5, 10), 64, 2, 20, torch.Generator().manual_seed(0)):
+        for shown, asked in zip(episode.shown, episode.asked, strict=True):
+            cells = torch.cat([shown, asked]).ravel().tolist()
+            assert len(set(cells)) == len(cells) == 20
+
+
+def test_the_error_of_gradient_meta_learners_is_on_cells_that_they_did_not_learn_from(toys, sources, monkeypatch):
+    asked = []
+
+    def noted(features, scores, *rest):
+        asked.append([set(index.tolist()) for index, _ in scores])
+        return episodes(features, scores, *rest)
+
+    monkeypatch.setattr(gradient, "episodes", noted)
+    short("maml", toys.space).set_params(members=1, episodes=2).meta_fit(sources.subset([0, 1]))
+    learned_from, judged_on = asked
+    for some, others in zip(learned_from, judged_on, strict=True):
+        assert not some & others
+        assert len(some | others) == 729
+        assert len(others) == 729 // 5
+
+
+def test_meta_loss_is_of_suited_weights_alone(toys, sources, monkeypatch):
+    """Algorithm 2 of Finn et al.: one squared error an episode on the cells that are asked for."""
+    rows = []
+
+    def noted(weights, x, z):
+        rows.append(len(x))
+        return squared_error(weights, x, z)
+
+    monkeypatch.setattr(gradient, "squared_error", noted)
+    short("maml", toys.space).set_params(members=1, episodes=3).meta_fit(sources)
+    assert rows.count(gradient.ASKED) == 3
