@@ -28,7 +28,8 @@ DOTS = 3000
 """Most cells drawn in a scatter."""
 ACROSS = 4
 METRICS = {
-    "kendall": "Kendall's τ", "spearman": "Spearman's ρ", "sparse_kendall": "sparse τ", "r2": "R²", "rmse": "RMSE",
+    "kendall": "Kendall's τ", "kendall_unseen": "τ, unseen classes", "spearman": "Spearman's ρ",
+    "sparse_kendall": "sparse τ", "r2": "R²", "rmse": "RMSE",
     "precision_top1": "precision at top 1 %", "regret": "regret of the predicted best",
     "coverage_90": "in 90 % interval", "calibration_error": "calibration error",
     "fit_seconds": "fit, s", "query_seconds": "query, s",

@@ -11,6 +11,7 @@ from scipy.stats import kendalltau, spearmanr
 
 SCORES: dict[str, str] = {
     "kendall": "Kendall's tau-b of prediction and truth",
+    "kendall_unseen": "the same over one cell of each class of equal cells that the training set has none of",
     "spearman": "Spearman's rank correlation of prediction and truth",
     "sparse_kendall": "Kendall's tau-b with predictions rounded to 0.1 percent (Siems et al., arXiv:2008.09777)",
     "r2": "coefficient of determination",
@@ -26,6 +27,8 @@ SCORES: dict[str, str] = {
 LEVELS = np.arange(0.05, 1.0, 0.05)
 TOP = 0.01
 GROUPS = 20
+FEWEST = 3
+"""Cells whose order says anything."""
 
 
 def score(
@@ -34,6 +37,7 @@ def score(
     spread: np.ndarray | None = None,
     larger_is_better: bool = True,
     level: np.ndarray | None = None,
+    unseen: np.ndarray | None = None,
 ) -> dict[str, float]:
     """Scores of predictions [n] against the truth [n]; nan for what cannot be said, such as the rank correlation of
     constants.
@@ -44,6 +48,7 @@ def score(
             `sparse_kendall` is nan.
         level: the truth [n] in the labels' own metric, where it differs: predictions of validation accuracies rank test
             accuracies, but their size, and that of their spread, are held against validation accuracies.
+        unseen: bool [n], the cells that `kendall_unseen` is over; it is nan for fewer than 3.
     """
     sign = 1.0 if larger_is_better else -1.0
     level = truth if level is None else level
@@ -61,6 +66,9 @@ def score(
         "precision_top1": len(best_truth & set(order[:top].tolist())) / top,
         "regret": float((sign * truth).max() - sign * truth[order[0]]),
     }
+    if unseen is not None:
+        few = unseen.sum() < FEWEST
+        found["kendall_unseen"] = float("nan") if few else _correlation(kendalltau, mean[unseen], truth[unseen])
     if spread is not None:
         z = residual / np.maximum(spread, 1e-12)
         found["coverage_90"] = float((np.abs(z) <= ndtri(0.95)).mean())

@@ -31,6 +31,15 @@ def test_page_says_what_was_found(folder):
     assert (folder / "report" / "tables" / "scores.csv").read_text().startswith("predictor,kendall,")
 
 
+def test_scores_of_an_older_release_give_a_page(folder, tmp_path):
+    assert "τ of unseen classes is over one cell" in reports.write(folder, tmp_path / "new").read_text()
+    copy = tmp_path / "copy"
+    shutil.copytree(folder, copy, ignore=shutil.ignore_patterns("report"))
+    scores = pd.read_csv(copy / "scores.csv")
+    scores[scores["metric"] != "kendall_unseen"].to_csv(copy / "scores.csv", index=False)
+    assert "unseen classes" not in reports.write(copy).read_text()
+
+
 def test_a_column_without_a_value_is_left_out(shipped, tmp_path):
     study = Study("nasbench201", "cifar10", ("ridge",), (20,), seeds=1, target="latency_seconds")
     page = reports.write(run_study(study, shipped, tmp_path / "latency"))

@@ -11,9 +11,9 @@ from scipy.stats import kendalltau
 
 from nasbench.cli import main
 from nasbench.errors import NasbenchError
-from nasbench.tables import Curves, Table
+from nasbench.tables import Curves, Table, open_table
 from surrogates.scores import SCORES, ceiling, score
-from surrogates.study import COLUMNS, Study, draw, read_data, run_study
+from surrogates.study import COLUMNS, Study, draw, read_data, run_study, unseen
 
 
 def test_scores_by_hand():
@@ -94,6 +94,43 @@ def test_labels_are_single_trainings_and_the_truth_their_mean(own_table):
     assert sorted(order.tolist()) == list(range(len(data.truth)))
     assert np.array_equal(data.labels[order, chosen], labels)
     assert not np.array_equal(draw(data, 6)[0], order)
+
+
+def test_unseen_cells_are_one_of_each_class_without_a_label(shipped):
+    data = read_data(shipped, "cifar10")
+    order, _, _ = draw(data, 0)
+    classes = shipped.space.classes("exact")
+    for n in (100, 15_000):
+        rest, chosen = order[n:], unseen(data, order, n)
+        learned = set(classes[order[:n]].tolist())
+        firsts = {int(np.flatnonzero(classes == one)[0]) for one in set(classes[rest].tolist()) - learned}
+        assert set(rest[chosen].tolist()) == firsts & set(rest.tolist())
+    n = 100
+    twins = np.isin(classes[order[n:]], classes[order[:n]]).mean()
+    assert 0.2 < twins < 0.4
+
+
+def test_a_table_of_classes_has_no_twins():
+    data = read_data(open_table("digits"), "digits")
+    order, _, _ = draw(data, 0)
+    assert unseen(data, order, 100).all()
+
+
+def test_the_tau_of_unseen_cells(own_table, tmp_path):
+    truth, mean = np.arange(6.0), np.array([0.0, 2.0, 1.0, 5.0, 4.0, 3.0])
+    chosen = np.array([True, True, True, True, False, False])
+    assert score(truth, mean, unseen=chosen)["kendall_unseen"] == pytest.approx(4 / 6)
+    assert score(truth, mean, unseen=np.ones(6, bool))["kendall_unseen"] == score(truth, mean)["kendall"]
+    assert np.isnan(score(truth, mean, unseen=np.arange(6) < 2)["kendall_unseen"])
+    folder = run_study(Study("own", "toy", ("ridge",), (20,), seeds=1), own_table, tmp_path / "out")
+    path = folder / "draws" / "ridge-20-0.json"
+    draws = json.loads(path.read_bytes())
+    expected = (folder / "scores.csv").read_bytes()
+    assert "kendall_unseen" in expected.decode()
+    del draws["kendall_unseen"]  # as an older release wrote it
+    path.write_text(json.dumps(draws))
+    run_study(Study("own", "toy", ("ridge",), (20,), seeds=1), own_table, folder)
+    assert (folder / "scores.csv").read_bytes() == expected
 
 
 def test_processes_change_nothing_and_a_study_goes_on(own_table, tmp_path):
