@@ -5,12 +5,15 @@ from __future__ import annotations
 import argparse
 import json
 import shlex
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from .commands import processes
 from .errors import NasbenchError
-from .meta_command import fit_meta, meta_options
+from .meta_command import PREDICTORS as META_PREDICTORS
+from .meta_command import SCRATCH, fit_meta, meta_options
+from .meta_command import SIZES as META_SIZES
 from .terminal import Progress, plural, show, some_names, table_file
 
 if TYPE_CHECKING:
@@ -21,18 +24,35 @@ if TYPE_CHECKING:
 
 PREDICTORS = ("ridge", "gp", "xgboost")
 SIZES = (50, 100, 200)
+SEEDS = 20
 
 
 def fit_parser(parser: argparse.ArgumentParser) -> None:
     """Options of `nasbench fit`."""
     add = parser.add_argument
     add("--table", default="nasbench201", help="a shipped table's name or a .h5 file (default: nasbench201)")
-    add("--task", help="task of the table (default: its first)")
-    add("--predictor", type=some_names, metavar="A,B,...",
-        help="names of `nasbench list predictors`, or all that see cells (default: ridge,gp,xgboost)")  # fmt: skip
-    add("--train-sizes", type=some_names, metavar="N,M,...",
-        help="numbers of labelled cells (default: 50,100,200)")  # fmt: skip
-    add("--seeds", type=int, default=20, help="draws of the training set (default: 20)")
+    add("--task", help="task of the table (default: its first, or with --meta each of them in turn)")
+    add(
+        "--predictor",
+        type=some_names,
+        metavar="A,B,...",
+        help="names of `nasbench list predictors`, or all that see cells, with --meta all that learn from the sources "
+        f"and {', '.join(SCRATCH)} (default: {', '.join(PREDICTORS)}, or with --meta {', '.join(META_PREDICTORS)}; "
+        "--as-benchmark needs one)",
+    )
+    add(
+        "--train-sizes",
+        type=some_names,
+        metavar="N,M,...",
+        help=f"numbers of labelled cells (default: {_listed(SIZES)}, or with --meta {_listed(META_SIZES)}; "
+        "--as-benchmark needs one)",
+    )
+    add(
+        "--seeds",
+        type=int,
+        metavar="N",
+        help=f"draws of the training set (default: {SEEDS}), or with --check runs of each strategy (default: 10)",
+    )
     add("--target", default="accuracy", help="accuracy, train_seconds or latency_seconds")
     add("--schedule", type=int, help="length of the training schedule (default: the longest)")
     add("--curve-epochs", type=int, help="epochs that predictors of curves see (default: a third of the schedule)")
@@ -43,10 +63,40 @@ def fit_parser(parser: argparse.ArgumentParser) -> None:
     add("--train-afresh", type=int, default=0, metavar="N",
         help="with --check: also train N classes of cells that the fit never saw")  # fmt: skip
     add("--data", type=Path, help="folder of data sets, for --train-afresh")
-    add("--out", type=Path, help="folder (default: results/fit-TABLE-TASK); an unfinished study is gone on with")
+    add("--out", type=Path, 
+        help="folder (default: results/fit-TABLE-TASK, with --meta results/meta-TABLE, with --check "
+        "results/check-TABLE-TASK); an unfinished study is gone on with")  # fmt: skip
     add("--jobs", type=int, default=-1, help="processes (default: one per core); results are the same for any")
     meta_options(parser)
     parser.set_defaults(command=_fit)
+
+
+def _listed(sizes: Sequence[int]) -> str:
+    return ",".join(map(str, sizes))
+
+
+def _check_options(options: argparse.Namespace) -> None:
+    """NasbenchError for options that would do nothing beside the others."""
+    if not options.check and (options.train_afresh or options.strategies):
+        raise NasbenchError("--train-afresh and --strategies belong to --check, which checks a surrogate benchmark.")
+    if options.data is not None and not options.train_afresh:
+        raise NasbenchError("--data goes with --train-afresh, which alone needs images.")
+    defaults: dict[str, Any] = {"sources": [], "source_tables": [], "source_counts": None, "leave_out": "task"}
+    for option, default in (defaults | {"target_among_sources": False}).items():
+        if not options.meta and getattr(options, option) != default:
+            raise NasbenchError(f"--{option.replace('_', '-')} goes with --meta.")
+    if options.predictor and "all" in options.predictor and len(options.predictor) > 1:
+        which = "learns from the sources" if options.meta else "sees cells"
+        raise NasbenchError(f"--predictor all stands alone: it takes every predictor that {which}.")
+    if options.meta or options.as_benchmark is None:
+        return
+    if options.curve_epochs is not None:
+        raise NasbenchError("--curve-epochs does not go with --as-benchmark, whose predictor sees cells alone.")
+    for option in ("seeds", "out"):
+        if not options.check and getattr(options, option) is not None:
+            raise NasbenchError(f"--{option} goes with --check; --as-benchmark FILE.h5 makes one file from one draw.")
+    if options.seeds is not None and options.seeds < 1:
+        raise NasbenchError(f"--check needs at least one run of each strategy, not {options.seeds}.")
 
 
 def _fit(options: argparse.Namespace) -> None:
@@ -61,8 +111,7 @@ def _fit(options: argparse.Namespace) -> None:
 
     from .tables import open_table
 
-    if not options.check and (options.train_afresh or options.strategies):
-        raise NasbenchError("--train-afresh and --strategies belong to --check, which checks a surrogate benchmark.")
+    _check_options(options)
     processes(options)
     table = open_table(options.table)
     if "surrogate" in table.attributes:
@@ -71,18 +120,13 @@ def _fit(options: argparse.Namespace) -> None:
         given = None if options.train_sizes is None else [int(text) for text in options.train_sizes]
     except ValueError:
         raise NasbenchError(f"--train-sizes are whole numbers, not {', '.join(options.train_sizes)!r}.") from None
-    defaults: dict[str, Any] = {"sources": [], "source_tables": [], "source_counts": None, "leave_out": "task"}
-    for option, default in (defaults | {"target_among_sources": False}).items():
-        if not options.meta and getattr(options, option) != default:
-            raise NasbenchError(f"--{option.replace('_', '-')} goes with --meta.")
+    seeds = SEEDS if options.seeds is None else options.seeds
     if options.meta:
-        fit_meta(options, table, given)
+        fit_meta(options, table, given, seeds)
         return
     task, sizes = table.tasks[0] if options.task is None else options.task, tuple(given or SIZES)
     chosen = surrogates.available() if options.predictor == ["all"] else options.predictor or list(PREDICTORS)
-    study = Study(
-        table.name, task, tuple(chosen), sizes, options.seeds, options.target, options.schedule, options.curve_epochs
-    )
+    study = Study(table.name, task, tuple(chosen), sizes, seeds, options.target, options.schedule, options.curve_epochs)
     if options.as_benchmark is not None:
         if options.check and options.strategies:
             enough(strategies.select(options.strategies))
@@ -92,6 +136,9 @@ def _fit(options: argparse.Namespace) -> None:
         return
     if options.check:
         raise NasbenchError("--check checks a surrogate benchmark; add --as-benchmark FILE.h5.")
+    sees = {name: surrogates.CATALOGUE[name].sees for name in chosen if name in surrogates.CATALOGUE}
+    if options.curve_epochs is not None and len(sees) == len(chosen) and not any("curves" in s for s in sees.values()):
+        raise NasbenchError(f"--curve-epochs is for predictors of curves, and none is among {', '.join(chosen)}.")
     folder = options.out or Path("results") / f"fit-{table.name}-{task}"
     with Progress(f"fit {task}", "fits", lines=True) as progress:
         run_study(study, table, folder, processes(options), progress)
@@ -144,7 +191,7 @@ def _check_benchmark(options: argparse.Namespace, table: Table, surrogate: Table
             chosen = {name: entry for name, entry in chosen.items() if not reasons[name]}
     check = Check(
         options.table, study.task, tuple(chosen), study.predictors[0], study.train_sizes[0], schedule=study.schedule,
-        afresh=options.train_afresh,
+        afresh=options.train_afresh, **({} if options.seeds is None else {"seeds": options.seeds}),
     )  # fmt: skip
     folder = options.out or Path("results") / f"check-{table.name}-{study.task}"
     with Progress(f"check {study.task}", "runs", lines=True) as progress:

@@ -34,7 +34,7 @@ def meta_options(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def fit_meta(options: argparse.Namespace, table: Table, sizes: list[int] | None) -> None:
+def fit_meta(options: argparse.Namespace, table: Table, sizes: list[int] | None, seeds: int) -> None:
     """Run the study, show its means and write its page."""
     import reports
     import surrogates
@@ -57,7 +57,7 @@ def fit_meta(options: argparse.Namespace, table: Table, sizes: list[int] | None)
         sources = [read_sources((table, *others), target, *rules) for target in targets]
         chosen = [*_able(surrogates.available("tasks"), sources), *SCRATCH]
     study = MetaStudy(
-        table.name, tuple(targets), tuple(chosen), tuple(SIZES if sizes is None else sizes), options.seeds,
+        table.name, tuple(targets), tuple(chosen), tuple(SIZES if sizes is None else sizes), seeds,
         tuple(options.sources), options.leave_out, tuple(counts), options.target_among_sources,
     )  # fmt: skip
     folder = options.out or Path("results") / f"meta-{table.name}"

@@ -98,7 +98,7 @@ def again(facts: dict[str, Any]) -> str:
     parts += ["--train-sizes", str(facts["n"])]
     if facts["schedule"] is not None:
         parts += ["--schedule", str(facts["schedule"])]
-    parts += ["--as-benchmark", "FILE.h5", "--check"]
+    parts += ["--as-benchmark", "FILE.h5", "--check", "--seeds", str(facts["seeds"])]
     if facts["afresh"]:
         parts += ["--train-afresh", str(facts["afresh"])]
     return shlex.join([*parts, "--strategies", ",".join(facts["strategies"])])

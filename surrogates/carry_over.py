@@ -96,12 +96,16 @@ def run_check(
         data: folder of data sets for trainings afresh, beside the usual ones.
 
     Raises:
-        NasbenchError: fewer than three strategies, a table that cannot be trained afresh, or a folder of other things.
+        NasbenchError: fewer than three strategies, a table that cannot be trained afresh, or a folder of other things
+            or of more runs.
     """
     folder = Path(out)
     enough(check.strategies)
     if folder.is_dir() and (others := sorted({path.name for path in folder.iterdir()} - PARTS)):
         raise NasbenchError(f"{folder} holds {others[0]!r}, which is not part of a check; choose another folder.")
+    held = Results(folder / "table").suite.seeds if (folder / "table" / "suite.json").exists() else 0
+    if held > check.seeds:
+        raise NasbenchError(f"{folder} holds {held} runs of each strategy, not {check.seeds}; choose another folder.")
     sample = draw_sample(table, check.task, check.predictor, check.n, check.seed, check.schedule)
     afresh = Afresh(table, check.task, data) if check.afresh else None
     unseen = np.array([], np.int64) if afresh is None else afresh.classes(sample)

@@ -155,6 +155,11 @@ def test_bad_checks_are_refused(shipped, tmp_path):
     [
         (["--check"], "add --as-benchmark"),
         (["--train-afresh", "3"], "belong to --check"),
+        (["--as-benchmark", "s.h5", "--check", "--data", "."], "--data goes with --train-afresh"),
+        (["--as-benchmark", "s.h5", "--seeds", "3"], "--seeds goes with --check"),
+        (["--as-benchmark", "s.h5", "--out", "results"], "--out goes with --check"),
+        (["--as-benchmark", "s.h5", "--check", "--curve-epochs", "3"], "--curve-epochs does not go with"),
+        (["--as-benchmark", "s.h5", "--check", "--seeds", "0"], "at least one run of each strategy, not 0"),
         (["--as-benchmark", "s.h5", "--check", "--train-afresh", "3"], "was not made by `nasbench train`"),
         (["--as-benchmark", "s.h5", "--check", "--table", "digits", "--train-afresh", "6000"], "1 to 5"),
         (["--as-benchmark", "s.h5", "--check", "--strategies", "random_serach"], "did you mean 'random_search'"),
@@ -169,5 +174,27 @@ def test_bad_options_are_one_sentence(options, sentence, capsys, tmp_path, monke
     assert sentence in said
     assert said.count("\n") == 1
     assert not (tmp_path / "results").exists()
-    if "--strategies" in options:
+    if "--train-afresh" not in options:
         assert not (tmp_path / "s.h5").exists()
+
+
+def test_the_command_makes_as_many_runs_as_it_is_told(capsys, tmp_path):
+    command = [
+        "fit",
+        "--predictor",
+        "ridge",
+        "--train-sizes",
+        "50",
+        "--as-benchmark",
+        str(tmp_path / "s.h5"),
+        "--check",
+    ]
+    command += ["--strategies", ",".join(NAMES), "--out", str(tmp_path / "out"), "--jobs", "1"]
+    assert main([*command, "--seeds", "2"]) == 0
+    assert "means over 2 runs" in capsys.readouterr().out
+    for side in ("table", "surrogate"):
+        assert len(pd.read_csv(tmp_path / "out" / side / "runs.csv")) == 2 * len(NAMES)
+    assert "--check --seeds 2" in (tmp_path / "out" / "report" / "index.html").read_text()
+    assert main([*command, "--seeds", "1"]) == 2
+    assert "holds 2 runs of each strategy, not 1; choose another folder." in capsys.readouterr().err
+    assert (tmp_path / "out" / "check.json").exists()

@@ -196,6 +196,11 @@ def test_a_folder_of_another_study_is_kept(own_table, tmp_path):
         (["--task", "tow"], "did you mean 'toy'"),
         (["--predictor", "ridge,ridge"], "once each"),
         (["--schedule", "12"], "not trained for 12 epochs"),
+        (["--curve-epochs", "3"], "--curve-epochs is for predictors of curves, and none is among ridge."),
+        (["--curve-epochs", "3", "--predictor", "sotl_"], "did you mean 'sotl_e'"),
+        (["--predictor", "all,ridge"], "--predictor all stands alone: it takes every predictor that sees cells."),
+        (["--meta", "--predictor", "ridge,all"], "--predictor all stands alone: it takes every predictor that learns"),
+        (["--data", "."], "--data goes with --train-afresh"),
     ],
 )
 def test_bad_input_is_one_sentence(own_table, tmp_path, capsys, options, sentence):
@@ -222,3 +227,14 @@ def test_fit_prints_what_it_found(own_table, tmp_path, capsys):
     said = capsys.readouterr().out
     assert "tau, n = 40" in said
     assert str(out / "scores.csv") in said
+
+
+def test_help_says_what_happens_with_meta_and_check(capsys):
+    with pytest.raises(SystemExit):
+        main(["fit", "--help"])
+    said = " ".join(capsys.readouterr().out.split())
+    assert "(default: its first, or with --meta each of them in turn)" in said
+    assert "(default: 50,100,200, or with --meta 0,5,10,20,50; --as-benchmark needs one)" in said
+    assert "or with --check runs of each strategy (default: 10)" in said
+    assert "or with --meta rank_transfer, stacked, gp_transfer, xgboost_transfer, ridge, random_forest" in said
+    assert "with --meta results/meta-TABLE, with --check results/check-TABLE-TASK" in said.replace("- ", "-")
