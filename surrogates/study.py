@@ -16,29 +16,25 @@ draws, and smaller training sets are parts of larger ones. The folder holds:
 from __future__ import annotations
 
 import dataclasses
-import hashlib
-import importlib
 import io
 import json
-import pickle
 import re
 import time
-from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures.process import BrokenProcessPool
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
 import numpy as np
 from scipy.stats import rankdata
 
-from nasbench.errors import NasbenchError, first_line, unknown
+from nasbench.errors import NasbenchError, unknown
 from nasbench.files import read_json, write_whole
-from nasbench.processes import deaf_to_interrupts
 from nasbench.spaces import Space, open_space
 from nasbench.spaces.cells import EDGES
 from nasbench.tables import PROXIES, Curves, Table
 
 from . import CATALOGUE, build
+from .chosen import Chosen, describe, in_processes, same_code
 from .fitted import Fitted
 from .importance import operation_effects
 from .scores import SCORES, ceiling, score
@@ -271,39 +267,6 @@ def _manifest(study: Study, table: Table, data: Data) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def describe(names: Iterable[str]) -> dict[str, dict[str, str]]:
-    """Of every predictor where it comes from, enough to notice that another one goes by the same name.
-
-    `sha256` is of the source file of its home; "" where none can be read.
-    """
-    return {name: {"home": CATALOGUE[name].home, "sha256": _source_digest(CATALOGUE[name].home)} for name in names}
-
-
-def _source_digest(home: str) -> str:
-    try:
-        path = importlib.import_module(home.partition(":")[0]).__file__
-        return hashlib.sha256(Path(path or "").read_bytes()).hexdigest()
-    except (OSError, ImportError, AttributeError):
-        return ""
-
-
-def same_code(folder: Path, old: dict[str, Any], new: dict[str, Any], drawn: Callable[[str], bool]) -> dict[str, Any]:
-    """What both manifests say of the code of predictors, the new one where both do.
-
-    Args:
-        old, new: of the folder and of what is asked; their `code` is from `describe`, and an old one may lack it.
-        drawn: whether the folder holds results of a predictor.
-
-    Raises:
-        NasbenchError: the folder holds results of another predictor of the same name.
-    """
-    before: dict[str, Any] = dict(old.get("code", {}))
-    for name, description in new["code"].items():
-        if before.get(name, description) != description and drawn(name):
-            raise NasbenchError(f"{folder} holds results of another predictor called {name!r}; choose another folder.")
-    return before | new["code"]
-
-
 def _claim(folder: Path, manifest: dict[str, Any]) -> None:
     """Write study.json, or check that the folder's is of the same draws: predictors and sizes may be added."""
     path = folder / "study.json"
@@ -346,20 +309,6 @@ def _is_whole(draw: Any) -> bool:
     )
 
 
-@dataclasses.dataclass(frozen=True)
-class Chosen:
-    """A predictor as a process needs it whose catalogue lacks it: unfitted, with its name and what it sees."""
-
-    name: str
-    sees: str
-    predictor: Any
-
-    @classmethod
-    def of(cls, name: str, space: str | Space, horizon: int = 12) -> Self:
-        """The catalogue's; arguments and errors as for `build`."""
-        return cls(name, CATALOGUE[name].sees, build(name, space, horizon))
-
-
 def _run(
     todo: list[tuple[str, int, int]], data: Data, space: str, study: Study, jobs: int
 ) -> Iterator[tuple[tuple[str, int, int], dict[str, float]]]:
@@ -369,25 +318,6 @@ def _run(
     return in_processes(
         (delayed(one_draw)(job, Chosen.of(job[0], space, data.schedule), data, better) for job in todo), jobs
     )
-
-
-def in_processes(tasks: Iterable[Any], jobs: int) -> Iterator[Any]:
-    """What joblib's delayed `tasks` give, in any order; NasbenchError where a process dies or cannot be asked."""
-    from joblib import Parallel
-
-    try:
-        with deaf_to_interrupts():
-            found = Parallel(n_jobs=jobs, return_as="generator_unordered", max_nbytes=None)(tasks)
-        yield from found
-    except pickle.PicklingError as error:
-        raise NasbenchError(
-            f"a predictor cannot be sent to another process; fit with one: {first_line(error)}."
-        ) from error
-    except BrokenProcessPool as error:
-        raise NasbenchError(
-            "a worker process died, killed by the system or for want of a predictor's module; what was finished is "
-            "kept, and the same command goes on from there."
-        ) from error
 
 
 def one_draw(

@@ -26,7 +26,8 @@ def describe(factory: Any) -> dict[str, Any]:
     """
     listed = hasattr(factory, "where") or hasattr(factory, "path")  # in strategies.CATALOGUE, or a file of one's own
     if listed and dataclasses.is_dataclass(factory) and not isinstance(factory, type):
-        return {**dataclasses.asdict(factory), "sha256": _file_digest(factory)}
+        home = getattr(factory, "where", ""), getattr(factory, "path", "")
+        return {**dataclasses.asdict(factory), "sha256": file_digest(*home)}
     if isinstance(factory, functools.partial):
         settings = [*factory.args, *sorted(factory.keywords.items())]
         return {**describe(factory.func), "settings": _code(settings, getattr(factory.func, "__module__", ""))}
@@ -47,14 +48,13 @@ def _code(thing: Any, module: str) -> str:
     return hashlib.sha256("\n".join(_parts(thing, module, {})).encode("utf-8", "backslashreplace")).hexdigest()
 
 
-def _file_digest(factory: Any) -> str:
-    """SHA-256 of the file that a strategy comes from; "" where none can be read."""
-    path, where = getattr(factory, "path", None), getattr(factory, "where", None)
+def file_digest(where: str, path: str = "") -> str:
+    """SHA-256 of the file that `where`, a "module:name", is in, or else of that at `path`; "" for none to be read."""
     try:
         if where:
             found = importlib.util.find_spec(where.partition(":")[0])
-            path = found.origin if found else None
-        return hashlib.sha256(Path(path or "").read_bytes()).hexdigest()
+            path = (found and found.origin) or ""
+        return hashlib.sha256(Path(path).read_bytes()).hexdigest()
     except (OSError, ImportError, ValueError):
         return ""
 

@@ -34,9 +34,10 @@ from nasbench.tables import Table
 from nasbench.tables.source_tasks import Sources, read_sources
 
 from .. import CATALOGUE, build
+from ..chosen import Chosen, describe, in_processes, same_code
 from ..fitted import Fitted
 from ..scores import SCORES, ceiling, score
-from ..study import Chosen, Data, describe, draw, in_processes, read_data, same_code
+from ..study import Data, draw, read_data
 from .standings import standings
 
 FORMAT = 1

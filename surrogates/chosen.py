@@ -1,0 +1,75 @@
+"""The predictors of a study: sent to processes that may lack them, and told from others that go by the same name."""
+
+from __future__ import annotations
+
+import pickle
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Self
+
+from nasbench.errors import NasbenchError, first_line
+from nasbench.processes import deaf_to_interrupts
+from nasbench.runs.identity import file_digest
+from nasbench.spaces import Space
+
+from . import CATALOGUE, build
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """A predictor as a process needs it whose catalogue lacks it: unfitted, with its name and what it sees."""
+
+    name: str
+    sees: str
+    predictor: Any
+
+    @classmethod
+    def of(cls, name: str, space: str | Space, horizon: int = 12) -> Self:
+        """The catalogue's; arguments and errors as for `build`."""
+        return cls(name, CATALOGUE[name].sees, build(name, space, horizon))
+
+
+def in_processes(tasks: Iterable[Any], jobs: int) -> Iterator[Any]:
+    """What joblib's delayed `tasks` give, in any order; NasbenchError where a process dies or cannot be asked."""
+    from joblib import Parallel
+
+    try:
+        with deaf_to_interrupts():
+            found = Parallel(n_jobs=jobs, return_as="generator_unordered", max_nbytes=None)(tasks)
+        yield from found
+    except pickle.PicklingError as error:
+        raise NasbenchError(
+            f"a predictor cannot be sent to another process; fit with one: {first_line(error)}."
+        ) from error
+    except BrokenProcessPool as error:
+        raise NasbenchError(
+            "a worker process died, killed by the system or for want of a predictor's module; what was finished is "
+            "kept, and the same command goes on from there."
+        ) from error
+
+
+def describe(names: Iterable[str]) -> dict[str, dict[str, str]]:
+    """Of every predictor where it comes from, enough to notice that another one goes by the same name.
+
+    `sha256` is of the source file of its home; "" where none can be read.
+    """
+    return {name: {"home": CATALOGUE[name].home, "sha256": file_digest(CATALOGUE[name].home)} for name in names}
+
+
+def same_code(folder: Path, old: dict[str, Any], new: dict[str, Any], drawn: Callable[[str], bool]) -> dict[str, Any]:
+    """What both manifests say of the code of predictors, the new one where both do.
+
+    Args:
+        old, new: of the folder and of what is asked; their `code` is from `describe`, and an old one may lack it.
+        drawn: whether the folder holds results of a predictor.
+
+    Raises:
+        NasbenchError: the folder holds results of another predictor of the same name.
+    """
+    before: dict[str, Any] = dict(old.get("code", {}))
+    for name, description in new["code"].items():
+        if before.get(name, description) != description and drawn(name):
+            raise NasbenchError(f"{folder} holds results of another predictor called {name!r}; choose another folder.")
+    return before | new["code"]
