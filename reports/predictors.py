@@ -130,9 +130,9 @@ def headline(study: PredictorStudy) -> list[str]:
     n, best = study.sizes[-1], study.names[0]
     tau = study.means("kendall")[n]
     found = [
-        f"With {n} labels, {best} ranks unseen cells best: Kendall's τ = {tau[best]:.3f}, mean over {draws(study)}."
+        f"With {n} labels, {best} ranks cells left out best: Kendall's τ = {tau[best]:.3f}, mean over {draws(study)}."
         if np.isfinite(tau[best])
-        else f"With {n} labels, no predictor ranks unseen cells: all predictions are the same."
+        else f"With {n} labels, no predictor ranks cells left out: all predictions are the same."
     ]
     ceiling = study.facts["ceiling"]
     if ceiling is not None:
@@ -158,6 +158,8 @@ def scores_table(study: PredictorStudy) -> tables.Table:
         {metric: study.means(metric)[n] for metric in METRICS if metric in set(study.scores["metric"])}
     )
     frame = frame.loc[study.names].dropna(axis="columns", how="all")
+    if {"kendall", "kendall_unseen"} <= set(frame) and frame["kendall_unseen"].equals(frame["kendall"]):
+        frame = frame.drop(columns="kendall_unseen")  # a row is a class
     low = {"rmse", "regret", "calibration_error", "fit_seconds", "query_seconds"}
     best = {m: frame[m].sub(0.9).abs().idxmin() if m == "coverage_90" else frame[m].idxmin() if m in low
             else frame[m].idxmax() for m in frame}  # fmt: skip

@@ -8,7 +8,7 @@ from typing import Any, Self
 
 import numpy as np
 
-from nasbench.errors import NasbenchError, first_line
+from nasbench.errors import NasbenchError, first_line, place
 
 
 @dataclass(frozen=True)
@@ -32,8 +32,9 @@ class Fitted:
             model = _quietly(predictor.fit, X, y)
         except NasbenchError:
             raise
-        except Exception as error:
-            raise NasbenchError(f"the predictor {name!r} failed to fit {where}: {first_line(error)}.") from error
+        except (Exception, SystemExit) as error:
+            reason = first_line(error) + place(error)
+            raise NasbenchError(f"the predictor {name!r} failed to fit {where}: {reason}.") from error
         if not hasattr(model, "predict"):
             raise NasbenchError(
                 f"the predictor {name!r} returned {_kind(model)} from fit, which returns the predictor ({where})."
@@ -50,10 +51,9 @@ class Fitted:
             answer = _quietly(self.model.predict, X, return_std=True) if return_std else _quietly(self.model.predict, X)
         except NasbenchError:
             raise
-        except Exception as error:
-            raise NasbenchError(
-                f"the predictor {self.name!r} failed to predict ({self.where}): {first_line(error)}."
-            ) from error
+        except (Exception, SystemExit) as error:
+            reason = first_line(error) + place(error)
+            raise NasbenchError(f"the predictor {self.name!r} failed to predict ({self.where}): {reason}.") from error
         if not return_std:
             return self._numbers(answer, len(X), "")
         if not isinstance(answer, tuple) or len(answer) != 2:

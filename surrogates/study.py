@@ -283,7 +283,12 @@ def _claim(folder: Path, manifest: dict[str, Any]) -> None:
         except (ValueError, KeyError, TypeError, AttributeError):
             raise NasbenchError(f"{path} is damaged; delete it, or give another folder with --out.") from None
         if not same:
-            raise NasbenchError(f"{folder} holds another study; give a folder of its own with --out.")
+            other = (
+                "a study of another table or version of it"
+                if old["checksum"] != manifest["checksum"]
+                else "another study"
+            )
+            raise NasbenchError(f"{folder} holds {other}; give a folder of its own with --out.")
         manifest["code"] = same_code(
             folder, old, manifest, lambda name: any(_is_of(name, path) for path in folder.glob("draws/*.json"))
         )

@@ -94,13 +94,17 @@ def compare(
     suite = Suite.from_fields(manifest["suite"])
     keys = [RunKey(t, s, i) for t in suite.tasks for s in suite.strategies for i in range(suite.seeds)]
     todo = [key for key in keys if read_run(folder, key) is None]
-    chosen = _choose({key.strategy: None for key in todo}, {**_own_files(manifest), **strategies})
+    added = {**_own_files(manifest), **strategies}
+    for name in {key.strategy for key in todo} - set(chosen):  # of the folder, which holds more than was asked for
+        _check_strategy(folder, manifest, name, json.loads(json.dumps(describe(_choose([name], added)[name]))))
+    chosen = _choose({key.strategy: None for key in todo}, added)
     write_whole(folder / "suite.json", json.dumps(manifest, indent=1, sort_keys=True) + "\n", sync=False)
     done = len(keys) - len(todo)
     _record_provenance(folder, jobs)
     if progress:
         progress(done, len(keys))
-    for timings in _work_in_parallel(folder, suite, source, chosen, todo, jobs):
+    images = {task: training["sha256"] for task, training in manifest["table"].get("trainings", {}).items()}
+    for timings in _work_in_parallel(folder, suite, source, chosen, todo, jobs, images):
         _append_timings(folder, timings)
         done += len(timings)
         if progress:
@@ -139,6 +143,16 @@ def _own_files(manifest: dict[str, Any]) -> dict[str, Factory]:
 
     paths = {name: entry["path"] for name, entry in manifest["strategies"].items() if "path" in entry}
     return {name: OwnFile(path, name) for name, path in paths.items()}
+
+
+def _check_strategy(folder: Path, manifest: dict[str, Any], name: str, description: dict[str, Any]) -> None:
+    """NasbenchError where the folder holds runs of another strategy of this name."""
+    path = description.get("path", "")
+    if path and not Path(path).is_file():
+        raise NasbenchError(f"there is no file {path} with the strategy {name!r} of {folder}; name it anew.")
+    there = any(folder.glob(f"runs/*/{glob.escape(name)}/*.json"))
+    if there and not same(manifest["strategies"].get(name, {}), description):
+        raise NasbenchError(f"{folder} holds results of another strategy called {name!r}; choose another folder.")
 
 
 def _choose(names: Iterable[str], strategies: Mapping[str, Factory]) -> dict[str, Factory]:
@@ -230,13 +244,17 @@ def _check_same(folder: Path, old: dict[str, Any], new: dict[str, Any]) -> None:
         if before.get(task, training) != training:
             raise NasbenchError(f"{folder} holds results on other data or under another protocol of {task!r}.")
     for name, description in json.loads(json.dumps(new["strategies"])).items():
-        there = any(folder.glob(f"runs/*/{glob.escape(name)}/*.json"))
-        if there and not same(old["strategies"].get(name, {}), description):
-            raise NasbenchError(f"{folder} holds results of another strategy called {name!r}; choose another folder.")
+        _check_strategy(folder, old, name, description)
 
 
 def _work_in_parallel(
-    folder: Path, suite: Suite, source: Source, chosen: Mapping[str, Factory], todo: list[RunKey], jobs: int
+    folder: Path,
+    suite: Suite,
+    source: Source,
+    chosen: Mapping[str, Factory],
+    todo: list[RunKey],
+    jobs: int,
+    images: Mapping[str, str],
 ) -> Iterator[list[tuple[str, str, int, float]]]:
     """Yields, for every finished chunk of runs, [(task, strategy, seed, overhead seconds)]."""
     if not todo:
@@ -245,19 +263,21 @@ def _work_in_parallel(
     for key in todo:
         groups.setdefault((key.task, key.strategy), []).append(key)
     chunks = [keys[i : i + CHUNK] for keys in groups.values() for i in range(0, len(keys), CHUNK)]
+
+    def work(chunk: list[RunKey]) -> tuple[Any, ...]:
+        task, strategy, _ = chunk[0]
+        return folder, suite, source, chosen[strategy], chunk, images.get(task, "")
+
     if jobs == 1:
         for chunk in chunks:
-            yield _work(folder, suite, source, chosen[chunk[0].strategy], chunk)
+            yield _work(*work(chunk))
         return
     import joblib
 
     parallel, here = joblib.Parallel(n_jobs=jobs, return_as="generator_unordered", batch_size=1), Path.cwd()
     try:
         with deaf_to_interrupts():
-            finished = parallel(
-                joblib.delayed(_work_in)(here, own_entries(), folder, suite, source, chosen[chunk[0].strategy], chunk)
-                for chunk in chunks
-            )
+            finished = parallel(joblib.delayed(_work_in)(here, own_entries(), *work(chunk)) for chunk in chunks)
         yield from finished
     except BrokenProcessPool:  # joblib's TerminatedWorkerError is one
         raise NasbenchError(
@@ -277,10 +297,10 @@ _benchmarks: dict[tuple, Benchmark] = {}
 
 
 def _work(
-    folder: Path, suite: Suite, source: Source, factory: Factory, keys: list[RunKey]
+    folder: Path, suite: Suite, source: Source, factory: Factory, keys: list[RunKey], images: str
 ) -> list[tuple[str, str, int, float]]:
-    """Do some runs of one strategy on one task and write each as it finishes."""
-    at = source.key(suite, keys[0].task)
+    """Do some runs of one strategy on one task, on images of that digest, and write each as it finishes."""
+    at = (*source.key(suite, keys[0].task), images)
     benchmark = _benchmarks.get(at) or _benchmarks.setdefault(at, source.benchmark(suite, keys[0].task))
     budget = Budget.parse(suite.budget)
     timings = []

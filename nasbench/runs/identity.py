@@ -7,6 +7,7 @@ import functools
 import hashlib
 import importlib.util
 import inspect
+import sys
 import types
 from collections.abc import Iterator
 from pathlib import Path
@@ -51,8 +52,11 @@ def _code(thing: Any, module: str) -> str:
 def file_digest(where: str, path: str = "") -> str:
     """SHA-256 of the file that `where`, a "module:name", is in, or else of that at `path`; "" for none to be read."""
     try:
-        if where:
-            found = importlib.util.find_spec(where.partition(":")[0])
+        name = where.partition(":")[0]
+        if name in sys.modules:
+            path = getattr(sys.modules[name], "__file__", None) or ""
+        elif name:
+            found = importlib.util.find_spec(name)
             path = (found and found.origin) or ""
         return hashlib.sha256(Path(path).read_bytes()).hexdigest()
     except (OSError, ImportError, ValueError):
@@ -88,12 +92,17 @@ def _parts(thing: Any, module: str, seen: dict[int, Any]) -> Iterator[str]:
         inside = list(thing)
     elif isinstance(thing, dict):
         inside = [part for item in thing.items() for part in item]
+    elif isinstance(thing, (set, frozenset)):
+        inside = sorted(map(repr, thing))
     elif isinstance(thing, np.ndarray):
         inside = [str(thing.dtype), *thing.shape, thing.tobytes()]
     else:
         yield f"{type(thing).__module__}:{type(thing).__qualname__}"
+        yield repr(thing).partition(" at 0x")[0]
+        inside = [getattr(thing, "__wrapped__", None)]
         if type(thing).__module__ == module or dataclasses.is_dataclass(thing):
-            inside = [type(thing), getattr(thing, "__dict__", None)]
+            slots = [getattr(thing, name, None) for name in getattr(thing, "__slots__", ())]
+            inside += [type(thing), getattr(thing, "__dict__", None), *slots]
     for part in inside:
         yield from _parts(part, module, seen)
 
@@ -110,7 +119,7 @@ def _cells(function: types.FunctionType) -> list[Any]:
 
 
 def _globals(function: types.FunctionType) -> list[Any]:
-    """The plain values, classes and functions of a function's module that it names, its inner functions included."""
+    """What a function and its inner functions name of their module, other modules excepted."""
     codes: list[types.CodeType] = [function.__code__]
     names: list[str] = []
     while codes:
@@ -118,13 +127,24 @@ def _globals(function: types.FunctionType) -> list[Any]:
         names += code.co_names
         codes += [constant for constant in code.co_consts if isinstance(constant, types.CodeType)]
     found = [function.__globals__[name] for name in names if name in function.__globals__]
-    return [part for part in found if isinstance(part, (*PLAIN, tuple, type, types.FunctionType))]
+    return [part for part in found if not isinstance(part, types.ModuleType)]
 
 
 def _source(thing: Any) -> str:
-    """Its text; for what was typed in at a prompt, its compiled code, and "" for a class there."""
+    """Its text, or its compiled code for what was typed in at a prompt; both of a lambda, which may share a line."""
+    code = getattr(thing, "__code__", None)
     try:
-        return inspect.getsource(thing)
+        text = inspect.getsource(thing)
     except (OSError, TypeError):
-        code = getattr(thing, "__code__", None)
-        return "" if code is None else f"{code.co_code.hex()} {[c for c in code.co_consts if isinstance(c, PLAIN)]!r}"
+        text = ""
+    return text if code is None or (text and code.co_name != "<lambda>") else text + _compiled(code)
+
+
+def _compiled(code: types.CodeType) -> str:
+    names = (code.co_names, code.co_varnames, code.co_freevars)
+    constants = [_compiled(c) if isinstance(c, types.CodeType) else _ordered(c) for c in code.co_consts]
+    return f"{code.co_code.hex()} {names} {constants}"
+
+
+def _ordered(constant: Any) -> str:
+    return str(sorted(map(repr, constant))) if isinstance(constant, frozenset) else repr(constant)

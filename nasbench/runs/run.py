@@ -228,21 +228,23 @@ class _Runner:
         currency, entries = run.budget.column, ledger.entries
         unit = 0 if getattr(self.benchmark, "has_seconds", True) else 1
         thinking = run.overhead_seconds
-        clock = charged = 0.0
+        booked, charged = len(entries), 0.0
+        clock = sum(entry.cost[unit] for entry in entries if not isnan(entry.cost[unit]))
         order = in_a_row = 0
         asking = ledger.affordable
         while True:
             if asking and len(flying) < workers:
-                began, entered = timer(), len(entries)
+                began = timer()
                 try:
                     trial = ask()
                 except BudgetSpent:
                     trial = None
                 thinking += timer() - began
-                if len(entries) > entered:  # the strategy's own work on the training device is no overhead
-                    own = entries[entered:]
+                if len(entries) > booked:  # the strategy's own work on the training device is no overhead
+                    own = entries[booked:]
+                    booked = len(entries)
                     clock += sum(entry.cost[unit] for entry in own if not isnan(entry.cost[unit]))
-                    thinking -= min(timer() - began, _seconds(own))
+                    thinking -= min(thinking - charged, _seconds(own))
                 if ledger.closed:
                     asking = False
                     continue
@@ -251,7 +253,7 @@ class _Runner:
                     fits = ledger.fits(Cost(thought, 0.0, 0.0, 0.0))
                     thought = thought if fits else run.budget.amount - ledger.spent
                     ledger.charge(Kind.OVERHEAD, Cost(thought, 0.0, 0.0, 0.0))
-                    clock, charged = clock + thought, thinking
+                    clock, charged, booked = clock + thought, thinking, len(entries)
                     if not fits:  # the budget was used up by thinking, and this trial came too late
                         asking = False
                         continue
@@ -275,6 +277,7 @@ class _Runner:
                                 asking = False  # charging rule 7; what is in flight may still finish
                                 continue
                             ledger.charge(Kind.TRAINING, cost)
+                            booked = len(entries)
                             in_a_row = 0
                             asking = ledger.affordable
                             finish = start + (0.0 if isnan(cost[unit]) else cost[unit])

@@ -11,6 +11,7 @@ budget = "100evals"
 from __future__ import annotations
 
 import dataclasses
+import os
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -188,7 +189,7 @@ class Suite:
         rules = {name: getattr(self, name) for name in names}
         learned = {
             "sources": list(self.sources),
-            "source_tables": list(self.source_tables),
+            "source_tables": [os.path.abspath(t) if t.endswith(".h5") else t for t in self.source_tables],
             "leave_out": self.leave_out,
         }
         rules |= learned | {"target_among_sources": self.target_among_sources}

@@ -207,7 +207,10 @@ def _claim(
         except (ValueError, KeyError, TypeError):
             raise NasbenchError(f"{path} is damaged; delete it, or give another folder with --out.") from None
         if not same:
-            raise NasbenchError(f"{folder} holds another study; give a folder of its own with --out.")
+            other = (
+                "a study of other tables or versions" if old["checksums"] != manifest["checksums"] else "another study"
+            )
+            raise NasbenchError(f"{folder} holds {other}; give a folder of its own with --out.")
         if fewer:
             raise NasbenchError(
                 f"{folder} holds more {fewer[0]} than are asked for; give a folder of its own with --out."

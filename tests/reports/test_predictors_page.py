@@ -23,7 +23,7 @@ def test_page_says_what_was_found(folder):
     page = reports.write(folder)
     text = page.read_text()
     assert page == folder / "report" / "index.html"
-    assert "ranks unseen cells best" in text
+    assert "ranks cells left out best" in text
     assert "nasbench fit --table nasbench201 --task cifar10 --predictor ridge,bayesian_ridge" in text
     assert "http-equiv" not in text
     drawn = {path.stem for path in (folder / "report" / "figures").glob("*.png")}
@@ -55,7 +55,7 @@ def test_constant_predictions_are_said_to_rank_nothing(folder, tmp_path):
     scores = pd.read_csv(copy / "scores.csv")
     scores.loc[scores["metric"].isin(["kendall", "spearman", "sparse_kendall"]), "value"] = np.nan
     scores.to_csv(copy / "scores.csv", index=False)
-    assert "no predictor ranks unseen cells" in reports.write(copy).read_text()
+    assert "no predictor ranks cells left out" in reports.write(copy).read_text()
 
 
 def test_same_study_same_page(folder, tmp_path):

@@ -156,6 +156,25 @@ def test_8_own_work_is_charged_with_its_kind_and_takes_time(toy):
     assert [step.clock for step in result.steps] == [34.0, 64.0]
 
 
+@pytest.mark.parametrize("where", ["__call__", "tell"])
+def test_8_own_work_takes_time_wherever_it_is_charged(toy, where):
+    class Early(Script):
+        def __call__(self, problem, rng):
+            super().__call__(problem, rng)
+            if where == "__call__":
+                problem.charge(Kind.PROXY, Cost(4.0, 0.0, 0.0, 0.0))
+            return self
+
+        def tell(self, trial, outcome):
+            if where == "tell" and not self.told:
+                self.problem.charge(Kind.PROXY, Cost(4.0, 0.0, 0.0, 0.0))
+            super().tell(trial, outcome)
+
+    result = run(Early(Trial(A, 3), Trial(B, 3)), toy, Budget(100, "s"))
+    assert [step.clock for step in result.steps] == ([34.0, 64.0] if where == "__call__" else [30.0, 64.0])
+    assert result.ledger.spent == 64.0
+
+
 class Thinker(Script):
     """Takes a twentieth of a second to ask."""
 

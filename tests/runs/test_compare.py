@@ -15,6 +15,7 @@ import pytest
 import strategies
 from nasbench.errors import NasbenchError
 from nasbench.runs import Results, Suite, compare, suites
+from nasbench.runs.compare import _benchmarks
 from nasbench.runs.store import COLUMNS
 
 SMALL = Suite("small", ("cifar10", "cifar100"), ("random_search", "local_search"), seeds=3, budget="12evals")
@@ -255,11 +256,14 @@ def test_a_folder_with_an_own_strategy_can_grow(tmp_path, monkeypatch):
     compare(suite.replace(strategies=(f"{tmp_path}/own.py:Mine",)), {}, "r", jobs=1)
     results = compare(suite.replace(strategies=("random_search",), seeds=4), strategies.CATALOGUE, "r", jobs=1)
     assert set(results.runs.groupby("strategy").size()) == {4}
-    (tmp_path / "own.py").unlink()
     before = content(tmp_path / "r")
+    (tmp_path / "own.py").write_text(OWN + "\n\n# edited\n")
+    with pytest.raises(NasbenchError, match="another strategy called 'Mine'"):
+        compare(suite.replace(strategies=("local_search",), seeds=5), strategies.CATALOGUE, "r", jobs=1)
+    (tmp_path / "own.py").unlink()
     with pytest.raises(NasbenchError, match=r"there is no file .*own.py"):
         compare(suite.replace(strategies=("local_search",), seeds=5), strategies.CATALOGUE, "r", jobs=1)
-    assert content(tmp_path / "r")["runs.csv"] == before["runs.csv"]
+    assert content(tmp_path / "r") == before
 
 
 def test_a_suite_file_names_files_beside_it(tmp_path, monkeypatch):
@@ -301,6 +305,25 @@ if __name__ == "__main__":
     (tmp_path / "script.py").write_text(code)
     found = subprocess.run([sys.executable, "script.py"], cwd=tmp_path, capture_output=True, text=True, check=False)
     assert (found.stdout, found.returncode) == ("2\n", 0), found.stderr
+
+
+@pytest.mark.parametrize("jobs", [1, 2])
+def test_images_of_another_folder_are_other_images(tmp_path, monkeypatch, jobs):
+    suite = Suite(
+        "own", ("blots",), ("random_search",), 2, "2evals", mode="train", protocol={"epochs": 1, "channels": 4}
+    )
+    found = []
+    for name, seed in (("one", 0), ("two", 1), ("alone", 1)):
+        (tmp_path / name).mkdir()
+        monkeypatch.chdir(tmp_path / name)
+        rng = np.random.default_rng(seed)
+        images = rng.integers(0, 256, (400, 4, 4, 1), dtype=np.uint8)
+        np.savez("blots.npz", x=images, y=(images.mean(axis=(1, 2, 3)) > 127).astype(int))
+        if name == "alone":
+            _benchmarks.clear()
+        results = compare(suite, strategies.CATALOGUE, "r", jobs=1 if name == "alone" else jobs)
+        found.append(results.runs.best_val.tolist())
+    assert found[0] != found[1] == found[2]
 
 
 @pytest.mark.parametrize("name", ["", "../../evil", "/evil", ".hidden"])

@@ -18,10 +18,11 @@ import functools
 
 EPSILON = 0.1
 BUDGET = 3
+RATES = [1]
 
 
 def helper():
-    return EPSILON
+    return EPSILON, RATES
 
 
 class Base:
@@ -48,6 +49,25 @@ class Config:
 
     def __call__(self, problem, rng):
         return Mine()
+
+
+class Slots:
+    __slots__ = ("rate",)
+
+    def __init__(self, rate):
+        self.rate = rate
+
+    def __call__(self, problem, rng):
+        return Mine()
+
+
+PAIR = lambda problem, rng: 1, lambda problem, rng: 2
+
+
+def typed(line):
+    made = {"__name__": __name__}
+    exec(f"class Typed:\\n    def ask(self, a):\\n        {line}", made)
+    return made["Typed"]
 
 
 def make(rate):
@@ -81,6 +101,7 @@ def described(tmp_path, monkeypatch):
         ("Mine", "return EPSILON", "return EPSILON + 1"),
         ("Mine", "return 1", "return 2"),
         ("Mine", "range(2)", "range(3)"),
+        ("Mine", "RATES = [1]", "RATES = [2]"),
         ("make(0.1)", "range(2)", "range(3)"),
         ("Maker(0.1)", "EPSILON = 0.1", "EPSILON = 0.2"),
         ("Config([1])", "range(2)", "range(3)"),
@@ -100,6 +121,15 @@ def test_other_code_is_another_strategy(described, expression, old, new):
         ("functools.partial(Mine, rate=1)", "functools.partial(Mine, rate=2)"),
         ("functools.partial(Mine, Maker(1))", "functools.partial(Mine, Maker(2))"),
         ("make(np.arange(3))", "make(np.arange(4))"),
+        ("make(np.int64(3))", "make(np.int64(4))"),
+        ("make({'a', 'b'})", "make({'a', 'c'})"),
+        ("make(range(3))", "make(range(4))"),
+        ("Slots(1)", "Slots(2)"),
+        ("functools.lru_cache(make(1))", "functools.lru_cache(make(2))"),
+        ("PAIR[0]", "PAIR[1]"),
+        ("typed('return min(a.x, 3)')", "typed('return max(a.x, 3)')"),
+        ("typed('return a.x in (1, 2)')", "typed('return a.x in (1, 3)')"),
+        ("typed('return [b.y for b in a]')", "typed('return [b.z for b in a]')"),
         ("Mine", "Base"),
     ],
 )

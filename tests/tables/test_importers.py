@@ -617,7 +617,10 @@ def test_a_csv_may_hold_learning_curves(tmp_path: Path) -> None:
             ["cell,task,epochs,val_acc", "3,t,9,0.5", "", "4,t,9,190"],
             "line 4, column val_acc: 190 is not a percentage",
         ),
-        (["cell,task,epochs,val_acc", "3,t,9,0.5", "4,t,9,0.97"], "at most 0.97; accuracies are percentages"),
+        (
+            ["cell,task,epochs,val_acc", "3,t,9,0.5", "4,t,9,0.97"],
+            "no accuracy is above 0.97, and they are percentages",
+        ),
         (["cell,task,epochs,val_acc", "3,t,nine,1"], "line 2, column epochs: 'nine' is not a whole number"),
         (
             ["cell,task,epochs,seed,val_acc", "3,t,9,1.5,1"],

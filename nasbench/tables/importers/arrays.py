@@ -299,6 +299,12 @@ def _table(
         table = Table.from_arrays(space, curves, about.get("rows", "cells"), cells, notes)
     except NasbenchError as error:
         raise NasbenchError(f"{path}: {error}") from None
+    found = [np.nan_to_num(entry.arrays[name]) for entry in curves for name in ACCURACIES if name in entry.arrays]
+    highest = max(values.max() for values in found)
+    if 0 < highest <= 1 and max(map(len, found)) > 1:
+        raise NasbenchError(
+            f"{path}: no accuracy is above {highest:g}, and they are percentages: multiply them by 100."
+        )
     for entry in curves:
         for name in ACCURACIES:
             values = entry.arrays.get(name, np.zeros(1))
@@ -306,10 +312,5 @@ def _table(
             if outside.any():
                 raise NasbenchError(
                     f"{path}: {name} of {entry.task!r} has {values[outside][0]}, which is no percentage."
-                )
-            highest = np.nan_to_num(values).max()
-            if len(values) > 1 and 0 < highest <= 1:
-                raise NasbenchError(
-                    f"{path}: {name} of {entry.task!r} is at most {highest:g}; accuracies are percentages."
                 )
     return table
