@@ -13,7 +13,7 @@ from nasbench.runs.budget import CURRENCIES, ROUNDING
 
 from .cells import Found
 from .study import METRICS, Study
-from .tables import NOTHING, Table, Text, amount, build, number, signed, strategy
+from .tables import NOTHING, Table, Text, amount, build, duration, number, signed, strategy
 
 ENDS = ("budget", "finished", "stalled", "missing")
 """How a run can end."""
@@ -59,7 +59,7 @@ def budget(study: Study) -> Table:
                 _range(evaluations),
                 number(record["repeats_median"], 0),
                 ", ".join(f"{ends[s]:,} {s}" for s in ENDS if s in ends),
-                number(record["training_hours_median"], 1),
+                duration(3600 * record["training_hours_median"]),
                 seconds_in_words(record["measured_overhead_seconds_median"]),
             ]
         )
@@ -67,7 +67,7 @@ def budget(study: Study) -> Table:
     parts = [f"on {kind}, mean" for kind in kinds if len(kinds) > 1]
     columns = [
         "strategy", "runs within budget", f"{whole}: min / median / max", *parts,
-        "trainings: min / median / max", "repeats", "runs ended by", "simulated hours", "overhead, measured",
+        "trainings: min / median / max", "repeats", "runs ended by", "simulated time", "overhead, measured",
     ]  # fmt: skip
     return build("budget", columns, rows, pd.DataFrame(records))
 
@@ -119,6 +119,7 @@ def noise(study: Study) -> Table | None:
                     number(found["rows"], 0),
                     number(found["seeds"], 1),
                     number(found["deviation"]),
+                    number(found.get("rows_top", math.nan), 0),
                     number(found["deviation_top"]),
                     number(found["difference_top"]),
                     number(found["kendall"]),
@@ -127,8 +128,8 @@ def noise(study: Study) -> Table | None:
                 ]
             )
     columns = [
-        "task", "accuracy", "cells trained twice", "seeds a cell", "sd, all cells", "sd, best 1\u00a0%",
-        "two trainings differ by, best 1\u00a0%", "τ between seeds, all", "τ, best 10\u00a0%", "resolution",
+        "task", "accuracy", "cells trained twice", "seeds a cell", "sd, all cells", "best cells", "sd, best cells",
+        "two trainings differ by, best cells", "τ between seeds, all", "τ, best 10\u00a0%", "resolution",
     ]  # fmt: skip
     return build("noise", columns, rows, pd.DataFrame(records), 2) if rows else None
 

@@ -66,12 +66,15 @@ class Analysis:
         """The strategy with the best mean rank, and those that the test does not separate from it."""
         return indifferent(self.p_values, self.order[0]) if self.tested else self.order[:1]
 
+    @property
+    def leaders_level(self) -> bool:
+        """Whether the test separates no two of the leaders."""
+        return not (self.p_values.loc[self.leaders, self.leaders] < ALPHA).to_numpy().any()
+
     def is_level(self, task: str, strategy: str) -> bool:
-        """Whether the test on one task does not separate the strategy from that task's best."""
+        """Whether the test on one task does not separate the strategy from that task's best; False if not tested."""
         leader = self.task_leaders.get(task)
-        if leader is None:
-            return False
-        return strategy == leader or bool(self.task_p_values[task].loc[leader, strategy] >= ALPHA)
+        return leader is not None and bool(self.task_p_values[task].loc[leader, strategy] >= ALPHA)
 
 
 def analyse(study: Study, metric: str) -> Analysis:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from nasbench.spaces import Space
 
+from .findings import listed
 from .study import Study
 from .style import INK, MUTED
 
@@ -29,7 +30,7 @@ class Found(NamedTuple):
         number: the cell's index in the space.
         rank: place by true validation accuracy among the cells that runs on this task ended with, from 1.
         runs: runs of all strategies that ended with it, out of `of`.
-        strategy: the one that did so most often, `share` of its runs.
+        strategies: those that did so most often, `share` of their runs.
     """
 
     task: str
@@ -40,7 +41,7 @@ class Found(NamedTuple):
     test_acc: float | None
     runs: int
     of: int
-    strategy: str
+    strategies: str
     share: float
 
 
@@ -63,11 +64,12 @@ def best_cells(study: Study, space: Space | None, top: int = TOP) -> list[Found]
         order = sorted(facts, key=lambda key: (-facts[key][1], facts[key][0]))[:top]
         for rank, key in enumerate(order, 1):
             index, val_acc, test_acc = facts[key]
-            strategy = max(study.strategies, key=lambda n: ends[key][n] / max(1, totals[n]))
+            shares = {name: ends[key][name] / totals[name] for name in study.strategies if totals[name]}
+            share = max(shares.values())
+            most = listed([name for name in shares if shares[name] == share])
             text = space.to_string(space.cell(index)) if space is not None else ""
-            share = ends[key][strategy] / totals[strategy]
             of = sum(totals.values())
-            found.append(Found(task, rank, index, text, val_acc, test_acc, ends[key].total(), of, strategy, share))
+            found.append(Found(task, rank, index, text, val_acc, test_acc, ends[key].total(), of, most, share))
     return found
 
 
@@ -93,7 +95,7 @@ def draw_cells(study: Study, space: Space, found: Sequence[Found]) -> Figure:
             )
             space.draw(space.cell(cell.number), figure.add_axes(box))
             lines = [f"{cell.rank}. {_accuracies(cell)}", f"{cell.runs:,} of {cell.of:,} runs ended here"]
-            lines += [f"most often, {cell.share:.0%} of its runs:", shorten(cell.strategy, LETTERS)]
+            lines += [f"most often, {cell.share:.0%} of the runs of", shorten(cell.strategies, LETTERS)]
             for k, line in enumerate(lines):
                 figure.text(
                     (left + gap) / width, (top - head - picture - 0.16 - 0.17 * k) / height, line,

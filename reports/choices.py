@@ -31,6 +31,7 @@ class Choice(NamedTuple):
         regret: its mean over runs.
         tied: those that the test does not separate from it, or that lie within the table's seed noise, best first.
         compared: strategies that had a result in every run by then, of `of` that have runs.
+        tested: whether there were enough runs for a test; if not, only the table's seed noise makes ties.
     """
 
     strategy: str
@@ -38,6 +39,12 @@ class Choice(NamedTuple):
     tied: list[str]
     compared: int
     of: int
+    tested: bool
+
+    @property
+    def alone(self) -> bool:
+        """Whether nothing is tied with it, as far as that can be told."""
+        return self.tested and not self.tied
 
 
 def ladder(budget: float, whole: bool, steps: int = STEPS) -> list[float]:
@@ -51,19 +58,22 @@ def choose(
 ) -> Choice | None:
     """The choice among strategies by their regrets [run], inf without a result; None if all have runs without.
 
+    Strategies with such runs take no part.
+
     Args:
         cells: strategy -> the cell [run] that each run would return.
         deviation, seeds: the table's seed noise, as for `table_noise`; nan if not known.
     """
-    means = {name: float(np.mean(values)) for name, values in regrets.items() if len(values)}
+    began = [name for name, values in regrets.items() if len(values)]
+    means = {name: float(np.mean(regrets[name])) for name in began if np.isfinite(regrets[name]).all()}
     order = sorted(means, key=lambda name: means[name])
-    if not order or not np.isfinite(means[order[0]]):
+    if not order:
         return None
     best, others = order[0], order[1:]
     p_values = leader_p_values({name: regrets[name] for name in order}, best)
     noise = table_noise({name: cells[name] for name in order}, deviation, seeds).loc[best]
-    tied = [n for n in others if not p_values[n] < ALPHA or means[n] - means[best] <= noise[n]]
-    return Choice(best, means[best], tied, sum(bool(np.isfinite(mean)) for mean in means.values()), len(means))
+    tied = [n for n in others if p_values[n] >= ALPHA or means[n] - means[best] <= noise[n]]
+    return Choice(best, means[best], tied, len(order), len(began), all(map(np.isfinite, p_values.values())))
 
 
 def choices(amounts: Amounts, metric: str) -> dict[tuple[float, str], Choice | None]:
@@ -115,7 +125,9 @@ def _cell(choice: Choice | None, digits: int) -> Text:
     rest = len(choice.tied) - NAMED
     named = f"tied: {', '.join(choice.tied[:NAMED])}{f' and {rest} more' if rest > 0 else ''}"
     tied = "no tie" if not choice.tied else "all others tied" if len(choice.tied) == choice.of - 1 > NAMED else named
-    return Text(choice.strategy, not choice.tied, choice.strategy, f"{number(choice.regret, digits)}; {tied}")
+    notes = [number(choice.regret, digits), *([tied] if choice.tied or choice.tested else [])]
+    notes += [] if choice.tested else ["not tested"]
+    return Text(choice.strategy, choice.alone, choice.strategy, "; ".join(notes))
 
 
 def in_words(found: Mapping[tuple[float, str], Choice | None]) -> str:
@@ -127,8 +139,11 @@ def in_words(found: Mapping[tuple[float, str], Choice | None]) -> str:
     first = [f"{name} in {count}" for name, count in leads[:4]]
     rest = len(known) - sum(count for _, count in leads[:4])
     others = [f"others in {rest}"] if rest else []
-    alone = sum(not choice.tied for choice in known)
+    alone, untested = sum(choice.alone for choice in known), sum(not choice.tested for choice in known)
     ties = f"in {alone} nothing is tied with it" if alone else "everywhere something is tied with it"
+    if untested:
+        few = "there are too few runs for a test" if untested == len(known) else f"in {untested} there are too few runs"
+        ties = f"{ties}, and {few}" if alone or untested < len(known) else few
     return (
         f"Of {len(known)} combinations of task and budget, the lowest mean regret is that of "
         f"{listed([*first, *others])}; {ties}."

@@ -66,12 +66,16 @@ def _stack(bars: Sequence[Line2D]) -> int:
     return len(ends)
 
 
-def pairwise(pairs: Pairs, order: Sequence[str]) -> Figure:
+def pairwise(pairs: Pairs, p_values: pd.DataFrame) -> Figure:
     """Matrix of the probability that a run of the row ends better than one of the column.
 
-    Intervals are written below where there are few enough strategies; bold where they exclude one half. Of very many
-    strategies, cells have a dot where the interval does not exclude it, and no numbers.
+    Intervals are written below where there are few enough strategies; bold where the test separates the pair. Of very
+    many strategies, cells have a dot where it does not, and no numbers.
+
+    Args:
+        p_values: of the test, [strategy, strategy] in the order of `pairs`; nan where nothing could be tested.
     """
+    order = list(p_values.index)
     many = len(order)
     detailed, numbered = many <= 12, many <= 30
     side, tall = (0.82, 0.62) if detailed else (0.46, 0.36) if numbered else (0.24, 0.2)
@@ -85,7 +89,7 @@ def pairwise(pairs: Pairs, order: Sequence[str]) -> Figure:
     shown = np.where(np.eye(many, dtype=bool), np.nan, pairs.value)
     edges = np.arange(many + 1)
     ax.pcolormesh(edges, edges, shown, cmap=colours, vmin=0, vmax=1, edgecolors="white", linewidth=side * 1.8)
-    clear = ~((pairs.low <= 0.5) & (pairs.high >= 0.5)) & np.isfinite(pairs.low)
+    clear = p_values.to_numpy() < ALPHA
     if not numbered:
         rows, columns = np.nonzero(~clear & ~np.eye(many, dtype=bool))
         ax.plot(columns + 0.5, rows + 0.5, linestyle="none", marker=".", markersize=3, color=INK)

@@ -14,7 +14,7 @@ from nasbench.runs.budget import CURRENCIES, Kind
 from .accounts import overheads, seconds_in_words
 from .study import Study
 from .style import INK, MUTED, Look
-from .tables import Table, amount, build, number, share, strategy
+from .tables import Table, amount, build, duration, share, strategy
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -69,13 +69,13 @@ def table(study: Study, order: Sequence[str]) -> Table:
                 strategy(name),
                 amount(total),
                 *(share(own[currency, kind] / total if total else math.nan) for kind in kinds),
-                number(seconds / 3600, 2),
+                duration(seconds),
                 seconds_in_words(measured),
                 share(measured / (measured + seconds) if seconds else math.nan),
             ]
         )
     columns = [
-        "strategy", f"{currency} spent, mean", *(f"on {kind}" for kind in kinds), "simulated hours, mean",
+        "strategy", f"{currency} spent, mean", *(f"on {kind}" for kind in kinds), "simulated time, mean",
         "overhead, measured", "overhead in all time",
     ]  # fmt: skip
     return build("costs", columns, rows, pd.DataFrame(records))

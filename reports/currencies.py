@@ -46,6 +46,7 @@ class Comparison:
         places: the same as places, 1 the best.
         agreement: pair of currencies -> Kendall's tau between the rankings, with its bootstrap interval over runs.
         chance: tau between the rankings by one currency of two resamplings of the runs: what chance alone leaves.
+            Below its interval, rankings differ by more than chance.
     """
 
     metric: str
@@ -55,7 +56,7 @@ class Comparison:
     ranks: pd.DataFrame
     places: pd.DataFrame
     agreement: dict[tuple[str, str], Estimate]
-    chance: float
+    chance: Estimate
 
     @property
     def currencies(self) -> list[str]:
@@ -83,7 +84,7 @@ def compare_currencies(amounts: Amounts, metric: str) -> Comparison:
     means = {c: _means(regrets, c, study.tasks, study.strategies) for c in currencies}
     ranks = pd.DataFrame({c: frame.rank().mean(axis=1) for c, frame in means.items()}, index=study.strategies)
     samples = {c: [[regrets[c, t, s] for s in study.strategies] for t in study.tasks] for c in currencies}
-    agreement, chance = rank_agreement(samples) if len(currencies) > 1 else ({}, np.nan)
+    agreement, chance = rank_agreement(samples) if len(currencies) > 1 else ({}, Estimate(*[np.nan] * 3))
     places = ranks.rank(method="min")
     unknown = {c: tasks for c, tasks in unknown.items() if tasks}
     return Comparison(metric, unknown, held, means, ranks, places, agreement, chance)
@@ -120,7 +121,8 @@ def tables(found: Comparison, tasks: Sequence[str]) -> list[Table]:
     if found.agreement:
         taus: list[dict[str, Any]] = [
             {"metric": METRICS[found.metric], "currency": a, "other": b, "kendall_tau": e.value, "low": e.low,
-             "high": e.high, "chance": found.chance}
+             "high": e.high,
+             "chance": found.chance.value, "chance_low": found.chance.low, "chance_high": found.chance.high}
             for (a, b), e in found.agreement.items()
         ]  # fmt: skip
         shown = [
@@ -165,11 +167,12 @@ def in_words(found: Comparison) -> list[str]:
         for name in moved.index[:3]
     ]
     verdict = "The ranking depends on the currency"
-    if least.value >= found.chance:
+    if least.value >= found.chance.low - 1e-9:
         verdict += " no more than on chance"
     sentences.append(
         f"{verdict}: Kendall's τ between {SHOWN[a]} and {SHOWN[b]} is {number(least.value)}, and "
-        f"{number(found.chance)} between two resamplings of the runs under one currency; places differ most for "
+        f"{number(found.chance.value)} ({number(found.chance.low)} to {number(found.chance.high)} in 95 %) between two "
+        f"resamplings of the runs under one currency; places differ most for "
         f"{listed(names)}."
     )
     return sentences

@@ -10,7 +10,7 @@ import pandas as pd
 
 from . import tables
 from .meta_study import CURRENCIES, MetaStudy, with_labels
-from .tables import NOTHING, Text, amount, number
+from .tables import NOTHING, Text, amount, duration, number
 
 SERVED = (1, 10, 100)
 """Numbers of target tasks over which the bill spreads the sources' trainings."""
@@ -137,7 +137,9 @@ def sentence(study: MetaStudy) -> str:
     )
     position = CURRENCIES.index("evaluations")
     several = len({study.facts["tasks"][target]["cost"][position] for target in study.targets}) > 1
-    start = f"The source tasks of a target cost {'on average ' * several}{trainings}{_hours(cost['seconds'])}"
+    start = f"The source tasks of a target cost {'on average ' * several}{trainings}"
+    if math.isfinite(cost["seconds"]):
+        start += f" ({duration(cost['seconds'])} of training)"
     if not study.learned:
         return f"{start}."
     if not study.scratch:
@@ -158,12 +160,3 @@ def _back(one: Payback) -> str:
     if math.isnan(one.tasks):
         return "it is not known after how many tasks the sources are paid back"
     return f"the sources are paid back after {one.tasks_words} target task{'s' * (one.tasks != 1)}"
-
-
-def _hours(seconds: float) -> str:
-    if not math.isfinite(seconds):
-        return ""
-    for unit, size in (("days", 86400), ("hours", 3600), ("minutes", 60)):
-        if seconds >= 2 * size:
-            return f" ({number(seconds / size, 1)} {unit} of training)"
-    return f" ({number(seconds, 0)} seconds of training)"

@@ -197,7 +197,7 @@ def _figures(
             figure = comparisons.critical_difference(found.ranks["value"], found.p_values, looks)
             yield show(f"ranks_{metric}", figure, f"critical-difference diagram, {word} regret")
         if found.pairs is not None:
-            figure = comparisons.pairwise(found.pairs, found.order)
+            figure = comparisons.pairwise(found.pairs, found.p_values)
             yield show(f"pairwise_{metric}", figure, f"probability of improvement, {word} regret")
     if space is not None and cells:
         try:

@@ -20,6 +20,7 @@ from scipy.special import ndtr
 from nasbench.errors import NasbenchError
 
 from . import style, tables
+from .findings import about_intervals
 from .page import UTF8, environment, save_figure, save_table
 from .statistics import band
 from .style import INK, MUTED, RULE, Look
@@ -106,6 +107,7 @@ def build(study: PredictorStudy, folder: Path) -> None:
             looks=looks,
             headline=headline(study),
             again=again(study),
+            about_intervals=about_intervals,
         )
     )
     (folder / "index.html").write_text(page, **UTF8)
@@ -129,11 +131,19 @@ def headline(study: PredictorStudy) -> list[str]:
     """The findings, one sentence each."""
     n, best = study.sizes[-1], study.names[0]
     tau = study.means("kendall")[n]
-    found = [
-        f"With {n} labels, {best} ranks cells left out best: Kendall's τ = {tau[best]:.3f}, mean over {draws(study)}."
-        if np.isfinite(tau[best])
-        else f"With {n} labels, no predictor ranks cells left out: all predictions are the same."
-    ]
+    level = [name for name in study.names[1:] if not _behind(study, name)]
+    if not np.isfinite(tau[best]):
+        found = [f"With {n} labels, no predictor ranks cells left out: all predictions are the same."]
+    else:
+        mean = f"Kendall's τ = {tau[best]:.3f}, mean over {draws(study)}"
+        found = [f"With {n} labels, {best} ranks cells left out best: {mean}."]
+        if level:
+            who = (
+                " and ".join(f"{name} ({tau[name]:.3f})" for name in level)
+                if len(level) < 3
+                else f"{len(level)} others"
+            )
+            found.append(f"On these draws {who} cannot be told apart from it.")
     ceiling = study.facts["ceiling"]
     if ceiling is not None:
         found.append(
@@ -144,6 +154,14 @@ def headline(study: PredictorStudy) -> list[str]:
         if fastest != best:
             found.append(f"The fastest to fit is {fastest}, with τ = {tau[fastest]:.3f}.")
     return found
+
+
+def _behind(study: PredictorStudy, name: str) -> bool:
+    """Whether the 95 % bootstrap interval over draws of how far tau is behind the best predictor's excludes 0."""
+    apart = study.values("kendall", study.names[0])[:, -1:] - study.values("kendall", name)[:, -1:]
+    if np.isnan(apart).all():
+        return True
+    return bool(band(apart[~np.isnan(apart).any(axis=1)])[1][0] > 0)
 
 
 def draws(study: PredictorStudy) -> str:
@@ -227,6 +245,9 @@ def scatter(study: PredictorStudy, looks: dict[str, Look]) -> Figure:
             ax.plot(truth[shown], mean[shown], ".", color=looks[name].colour, markersize=2, alpha=0.4, rasterized=True)
             ax.plot(span, span, color=MUTED, linewidth=0.8)
             ax.set(xlim=span, ylim=span, title=name)
+            outside = ~((mean >= span[0]) & (mean <= span[1]) & (truth >= span[0]))
+            ax.text(0.03, 0.97, f"{tables.share(float(outside.mean()))} outside", transform=ax.transAxes, va="top",
+                    fontsize=7, color=MUTED)  # fmt: skip
         figure.supxlabel(f"truth ({study.unit})", fontsize=9)
         figure.supylabel(f"predicted ({study.unit})", fontsize=9)
     return figure

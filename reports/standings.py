@@ -137,8 +137,9 @@ def _last(value: float) -> float:
 
 
 def _median_with_infinities(values: np.ndarray) -> float:
-    """The upper median, so that no mean with infinity is taken."""
-    return float(np.sort(values)[len(values) // 2])
+    """The median; infinite if one of the two in the middle is."""
+    with np.errstate(invalid="ignore"):
+        return float(np.median(values))
 
 
 def _until(value: float) -> str:

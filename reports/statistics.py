@@ -7,6 +7,7 @@ generator with a fixed seed, so that a report can be repeated byte for byte.
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
@@ -113,44 +114,71 @@ def kruskal(places: pd.DataFrame) -> tuple[float, float]:
     return float(found.statistic), float(found.pvalue)
 
 
+def can_separate(sizes: Sequence[int], comparisons: int) -> bool:
+    """Whether Mann and Whitney's test of the two largest of these samples can come out below alpha at all.
+
+    The least p-value is that of samples that do not overlap, 2 over the number of ways to tell which runs are whose;
+    Holm's method multiplies it by the number of comparisons.
+    """
+    smaller, larger = sorted(sizes)[-2:]
+    return 2 * comparisons < ALPHA * math.comb(smaller + larger, smaller)
+
+
 def mann_whitney_holm(places: pd.DataFrame) -> pd.DataFrame:
     """Holm-adjusted two-sided p-values [strategy, strategy] of Mann and Whitney's tests over the columns.
 
-    All nan with fewer than two strategies, or two runs of one.
+    All nan with fewer than two strategies, or two runs of one, or where so few runs could not separate any
+    two of so many strategies.
     """
     names = list(places.columns)
-    if len(names) < 2 or places.notna().sum().min() < 2:
+    samples = {name: places[name].dropna().to_numpy() for name in names}
+    sizes = [len(values) for values in samples.values()]
+    pairs = list(itertools.combinations(names, 2))
+    if not pairs or min(sizes) < 2 or not can_separate(sizes, len(pairs)):
         return pd.DataFrame(np.nan, names, names)
-    import scikit_posthocs
-
-    long = places.melt(var_name="strategy", value_name="place").dropna()
-    found = scikit_posthocs.posthoc_mannwhitney(long, val_col="place", group_col="strategy", p_adjust="holm")
-    return found.loc[names, names].fillna(1.0)
+    found = pd.DataFrame(1.0, names, names)
+    adjusted = _holm([_mann_whitney(samples[a], samples[b]) for a, b in pairs])
+    for (a, b), p in zip(pairs, adjusted, strict=True):
+        found.loc[a, b] = found.loc[b, a] = p
+    return found
 
 
 def leader_p_values(samples: Mapping[str, np.ndarray], leader: str) -> dict[str, float]:
     """Two-sided p-values of Mann and Whitney's tests of every other strategy against one, Holm-adjusted over these.
 
-    nan where either has fewer than two runs. That the leader was picked by the same runs is ignored, so that p-values
-    are a little too small.
+    All nan where one has fewer than two runs, or so few runs could not separate any. That the leader was picked by the
+    same runs is ignored, so that p-values are a little too small.
     """
+    others = [name for name in samples if name != leader]
+    sizes = [len(values) for values in samples.values()]
+    if not others or min(sizes) < 2 or not can_separate(sizes, len(others)):
+        return dict.fromkeys(others, np.nan)
+    return dict(zip(others, _holm([_mann_whitney(samples[leader], samples[name]) for name in others]), strict=True))
+
+
+def _mann_whitney(x: np.ndarray, y: np.ndarray) -> float:
+    """Two-sided p-value, exact without ties; 1 where all are equal."""
     from scipy import stats
 
-    raw = {}
-    for name, values in samples.items():
-        if name != leader and min(len(values), len(samples[leader])) >= 2:
-            p = float(stats.mannwhitneyu(samples[leader], values).pvalue)
-            raw[name] = 1.0 if np.isnan(p) else p
-    found, running = {name: np.nan for name in samples if name != leader}, 0.0
-    for k, name in enumerate(sorted(raw, key=lambda name: raw[name])):
-        running = max(running, min(1.0, raw[name] * (len(raw) - k)))
-        found[name] = running
-    return found
+    both = np.concatenate([x, y])
+    exact = len(np.unique(both)) == len(both) and len(both) <= EXACT
+    p = float(stats.mannwhitneyu(x, y, method="exact" if exact else "asymptotic").pvalue)
+    return 1.0 if np.isnan(p) else p
+
+
+EXACT = 200
+"""Runs of two strategies up to which a test without ties is exact; the normal approximation is good from there on."""
+
+
+def _holm(p_values: Sequence[float]) -> list[float]:
+    from statsmodels.stats.multitest import multipletests
+
+    return [float(p) for p in multipletests(p_values, ALPHA, "holm")[1]]
 
 
 def rank_agreement(
     samples: Mapping[str, Sequence[Sequence[np.ndarray]]], resamples: int = 200
-) -> tuple[dict[tuple[str, str], Estimate], float]:
+) -> tuple[dict[tuple[str, str], Estimate], Estimate]:
     """Kendall's tau between rankings of the same strategies by different measures of the same runs.
 
     A ranking is by the mean over tasks of the rank of the mean over runs. Runs are resampled within strategy and task,
@@ -160,8 +188,8 @@ def rank_agreement(
         samples: measure -> samples[task][strategy] are values [run], inf for none; run k is the same in all measures.
 
     Returns:
-        Pair of measures -> tau with its interval; and the mean tau between the rankings by the first measure of two
-        resamplings, which is what chance alone leaves of an agreement.
+        Pair of measures -> tau with its interval; and tau between the rankings by the first measure of two resamplings,
+        which is what chance alone leaves of an agreement: its mean and its interval.
     """
     from scipy import stats
 
@@ -184,7 +212,8 @@ def rank_agreement(
         taus = [_tau(x, y) for x, y in zip(ranks[a], ranks[b], strict=True)]
         found[a, b] = Estimate(taus[0], *map(float, _interval(np.array(taus[1:]))))
     first = next(iter(ranks.values()))[1:]
-    return found, float(np.mean([_tau(x, y) for x, y in itertools.pairwise(first)]))
+    chance = np.array([_tau(x, y) for x, y in itertools.pairwise(first)])
+    return found, Estimate(float(chance.mean()), *map(float, _interval(chance)))
 
 
 _WORST = 1e6

@@ -86,6 +86,16 @@ def amount(value: float) -> str:
     return number(value, 0 if abs(value - round(value)) < 1e-6 or abs(value) >= 1000 else 1)
 
 
+def duration(seconds: float) -> str:
+    """In the largest unit of which there are two."""
+    if not math.isfinite(seconds):
+        return number(seconds)
+    for unit, size in (("days", 86400), ("hours", 3600), ("minutes", 60)):
+        if seconds >= 2 * size:
+            return f"{number(seconds / size, 1)} {unit}"
+    return f"{number(seconds, 0)} seconds"
+
+
 def interval(found: Estimate, digits: int = 2) -> str:
     """A value with its interval."""
     if not math.isfinite(found.low):

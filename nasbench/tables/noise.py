@@ -10,7 +10,7 @@ from .curves import Curves
 
 TOP_SHARE = 0.01
 TOP_ROWS = 20
-"""Rows of which the best 1 % are made up at least, or half of all; nothing is said of a best 10 % with fewer."""
+"""Rows that stand for the best 1 % at least, or half of all; nothing is said of a best 10 % with fewer."""
 
 
 @dataclass(frozen=True)
@@ -22,11 +22,13 @@ class Noise:
         seeds: mean number of seeds of all rows that were trained.
         deviation: standard deviation of one training around its cell's mean, in percent points; variances are pooled
             with their degrees of freedom.
-        deviation_top: the same among the best 1 % of these rows, at least 20 of them.
+        rows_top: number of the best of these rows: 1 % of them, but at least 20, or half of all if they are fewer.
+        deviation_top: the standard deviation among these best.
         difference_top: median absolute difference of two trainings of one cell among them.
         kendall: Kendall's tau-b between the first two seeds over all rows.
-        kendall_top: the same over the best 10 % by the mean of the seeds, which puts it below zero where they do not
-            differ by more than noise; None where they are fewer than 20 rows.
+        kendall_top: the same over the best 10 % of the rows that have more than two seeds, by the mean of those others:
+            were they chosen by the two, what they chose by luck would count against these. None where they are fewer
+            than 20 rows.
         resolution: smallest difference between the means of two of the best cells that their seeds can resolve at the
             95 % level, 1.96 * deviation_top * sqrt(2 / n), n the harmonic mean of the numbers of seeds of the best
             1 % of all rows that were trained.
@@ -35,6 +37,7 @@ class Noise:
     rows: int
     seeds: float
     deviation: float
+    rows_top: int
     deviation_top: float
     difference_top: float
     kendall: float
@@ -59,11 +62,13 @@ def noise(curves: Curves, metric: str = "val_acc") -> Noise | None:
         return None
     variances = np.nanvar(values, axis=1, ddof=1)
     means = np.nanmean(values, axis=1)
-    order = np.argsort(-means, kind="stable")
-    top, tenth = _best(means), order[: len(order) // 10]
+    top = _best(means)
     existing = np.argsort(np.isnan(values), axis=1, kind="stable")
     pair = np.take_along_axis(values, existing[:, :2], axis=1)
     freedom = counts - 1
+    more = np.flatnonzero(counts > 2)
+    others = np.nanmean(np.take_along_axis(values, existing[:, 2:], axis=1)[more], axis=1) if len(more) else means[more]
+    tenth = more[np.argsort(-others, kind="stable")[: len(more) // 10]]
     deviation_top = float(np.sqrt(np.average(variances[top], weights=freedom[top])))
     kendall_top = float(kendalltau(*pair[tenth].T).statistic) if len(tenth) >= TOP_ROWS else None
     seeds_top = 1 / float((1 / seeds[_best(np.nanmean(trained, axis=1))]).mean())
@@ -71,6 +76,7 @@ def noise(curves: Curves, metric: str = "val_acc") -> Noise | None:
         rows=len(values),
         seeds=float(seeds.mean()),
         deviation=float(np.sqrt(np.average(variances, weights=freedom))),
+        rows_top=len(top),
         deviation_top=deviation_top,
         difference_top=float(np.median(np.abs(pair[top, 0] - pair[top, 1]))),
         kendall=float(kendalltau(pair[:, 0], pair[:, 1]).statistic),

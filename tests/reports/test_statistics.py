@@ -129,6 +129,21 @@ def test_nothing_that_is_equal_is_separated():
     assert statistics.kruskal(same) == (0.0, 1.0)
 
 
+def test_so_few_runs_that_nothing_could_be_separated_are_not_tested():
+    apart = {s: [10.0 * k + seed for seed in range(5)] for k, s in enumerate("abcdef")}
+    five = statistics.within_task_ranks(final_of({"t": {s: apart[s] for s in "abcd"}}))  # 6 pairs
+    assert statistics.mann_whitney_holm(five).loc["a", "b"] == pytest.approx(6 * 2 / 252)
+    more = statistics.within_task_ranks(final_of({"t": apart}))  # 15 pairs
+    assert np.isnan(statistics.mann_whitney_holm(more).to_numpy()).all()
+    three = {s: np.array(apart[s][:3]) for s in "abc"}
+    assert np.isnan(list(statistics.leader_p_values(three, "a").values())).all()
+
+
+def test_a_ninth_run_does_not_make_the_test_weaker():
+    apart = final_of({"t": {"a": list(range(9)), "b": list(range(10, 19))}})
+    assert statistics.mann_whitney_holm(apart).loc["a", "b"] == pytest.approx(2 / 48620)
+
+
 def test_tests_need_two_strategies_and_two_runs_of_each():
     one = statistics.within_task_ranks(final_of({"t": {"a": [1.0, 2.0]}}))
     assert np.isnan(statistics.mann_whitney_holm(one).to_numpy()).all()

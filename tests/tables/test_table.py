@@ -178,6 +178,15 @@ def test_noise_of_made_up_seeds_is_recovered():
     assert noise(Curves("t", (1,), {"val_acc": truth})) is None
 
 
+def test_the_best_tenth_is_not_chosen_by_the_seeds_that_are_compared():
+    """Of pure noise, two seeds agree on nothing; they would disagree over the best by their own mean."""
+    values = np.random.default_rng(0).standard_normal((20000, 3))
+    found = noise(Curves("t", (1,), {"val_acc": values}, seeds=(0, 1, 2)))
+    assert abs(found.kendall_top) < 0.05
+    assert found.rows_top == 200
+    assert noise(Curves("t", (1,), {"val_acc": values[:, :2]}, seeds=(0, 1))).kendall_top is None
+
+
 def test_rows_that_were_trained_once_count_with_one_seed():
     rng = np.random.default_rng(0)
     values = rng.random(1000)[:, None] * 50 + rng.standard_normal((1000, 2))
