@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import io
 import re
+import warnings
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -166,7 +167,9 @@ def styled() -> Iterator[None]:
     with matplotlib.rc_context():
         matplotlib.rcdefaults()
         matplotlib.rcParams.update(SETTINGS)
-        yield
+        with warnings.catch_warnings():  # one a letter; SVG has the text itself
+            warnings.filterwarnings("ignore", "Glyph .* missing from font")
+            yield
 
 
 def to_svg(figure: Figure) -> str:
