@@ -1,4 +1,6 @@
-"""The command line. Every error of use is one sentence and exit code 2; Ctrl-C is 130; what is on disk stays."""
+"""The command line. Every error of use is one sentence and exit code 2; Ctrl-C is 130, SIGTERM 143; what is on disk
+stays.
+"""
 
 from __future__ import annotations
 
@@ -16,6 +18,7 @@ from . import commands as training
 from .compare_command import compare_parser
 from .errors import NasbenchError, unknown
 from .fit_command import fit_parser
+from .processes import Terminated, ending_cleanly
 from .score_command import score_parser
 from .terminal import Parser, names, show, table_file
 
@@ -30,13 +33,15 @@ DESCRIPTION = """Compare architecture search strategies on real training results
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; returns the exit code."""
     try:
-        options = _parser().parse_args(_join_negative(sys.argv[1:] if arguments is None else arguments))
-        options.command(options)
-        sys.stdout.flush()
+        with ending_cleanly():
+            options = _parser().parse_args(_join_negative(sys.argv[1:] if arguments is None else arguments))
+            options.command(options)
+            sys.stdout.flush()
     except NasbenchError as error:
         return _complain(str(error), 2)
-    except KeyboardInterrupt:
-        return _complain("interrupted; what was finished is kept, and the same command goes on from there.", 130)
+    except KeyboardInterrupt as stop:
+        sentence = "interrupted; what was finished is kept, and the same command goes on from there."
+        return _complain(sentence, 128 + (signal.SIGTERM if isinstance(stop, Terminated) else signal.SIGINT))
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 128 + signal.SIGPIPE

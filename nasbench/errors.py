@@ -13,10 +13,10 @@ class NasbenchError(ValueError):
     """An error of use: one sentence, shown without a traceback."""
 
 
-def unknown(kind: str, name: str, known: Iterable[str]) -> NasbenchError:
+def unknown(kind: str, name: object, known: Iterable[str]) -> NasbenchError:
     """The error for a name that is not among `known`, with the nearest one or, failing that, all of them."""
     names = sorted(known)
-    near = difflib.get_close_matches(name, names, n=1, cutoff=0.5)
+    near = difflib.get_close_matches(str(name), names, n=1, cutoff=0.5)
     hint = f"did you mean {near[0]!r}?" if near else f"known: {', '.join(names) or 'none'}."
     return NasbenchError(f"unknown {kind} {name!r}; {hint}")
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import tempfile
+import secrets
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -24,28 +24,30 @@ def replacing(path: Path, sync: bool = True) -> Iterator[Path]:
     Raises:
         NasbenchError: the system refuses to write there.
     """
-    temporary = None
+    temporary = path.parent / f".{path.stem}-{secrets.token_hex(4)}.tmp"
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(prefix=f".{path.stem}-", suffix=".tmp", dir=path.parent)
-        os.close(handle)
-        temporary = Path(name)
+        temporary.touch(exist_ok=False)
         yield temporary
         if sync:
             with temporary.open("rb") as file:
                 os.fsync(file.fileno())
-        temporary.chmod(0o666 & ~_umask())
         os.replace(temporary, path)
     except (FileExistsError, NotADirectoryError):
         raise NasbenchError(f"cannot write {path}: a part of its path is a file, not a folder.") from None
     except OSError as error:
         raise NasbenchError(f"cannot write {path}: {error.strerror or error}.") from None
     finally:
-        if temporary is not None:
+        with contextlib.suppress(OSError):
             temporary.unlink(missing_ok=True)
 
 
-def write_whole(path: Path, data: bytes | str, sync: bool = True) -> None:
+def holds(folder: Path) -> Iterator[Path]:
+    """What is in a folder, but for hidden files, such as those that a kill left half written."""
+    return (path for path in folder.iterdir() if not path.name.startswith("."))
+
+
+def write_whole(path: Path, data: bytes | memoryview | str, sync: bool = True) -> None:
     """Write `data`, text as UTF-8, whole or not at all; arguments and errors as for `replacing`."""
     with replacing(path, sync) as temporary:
         temporary.write_bytes(data.encode() if isinstance(data, str) else data)
@@ -57,9 +59,3 @@ def read_json(path: Path) -> Any:
         return json.loads(path.read_bytes())
     except (FileNotFoundError, ValueError):
         return None
-
-
-def _umask() -> int:
-    mask = os.umask(0o022)
-    os.umask(mask)
-    return mask

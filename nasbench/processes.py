@@ -1,11 +1,49 @@
-"""Processes that work beside this one leave Ctrl-C to it: it says one sentence, and ends them."""
+"""Ctrl-C and kills: this process says one sentence and ends; those that work for it leave that to it, and end too."""
 
 from __future__ import annotations
 
 import contextlib
+import os
 import signal
+import sys
 import threading
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+
+class Terminated(KeyboardInterrupt):
+    """SIGTERM, which ends a command as Ctrl-C does."""
+
+
+@contextlib.contextmanager
+def ending_cleanly() -> Iterator[None]:
+    """SIGTERM raises `Terminated` in this block, and a Ctrl-C that Python would drop is raised again.
+
+    Python cannot raise within a finaliser: it prints what was raised there, and goes on. Elsewhere than in the main
+    thread, nothing.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def terminate(*_: object) -> None:
+        raise Terminated
+
+    def raise_again(dropped: sys.UnraisableHookArgs) -> None:
+        if not issubclass(dropped.exc_type, KeyboardInterrupt):
+            hook(dropped)
+            return
+        kind = signal.SIGTERM if issubclass(dropped.exc_type, Terminated) else signal.SIGINT
+        threading.Timer(0.05, signal.pthread_kill, (threading.main_thread().ident, kind)).start()  # not in here
+
+    hook, before = sys.unraisablehook, signal.signal(signal.SIGTERM, terminate)
+    sys.unraisablehook = raise_again
+    try:
+        yield
+    finally:
+        sys.unraisablehook = hook
+        signal.signal(signal.SIGTERM, signal.SIG_DFL if before is None else before)
 
 
 @contextlib.contextmanager
@@ -19,3 +57,19 @@ def deaf_to_interrupts() -> Iterator[None]:
         yield
     finally:
         signal.signal(signal.SIGINT, signal.SIG_DFL if before is None else before)
+
+
+def work_for(parent: int, function: Callable[..., Any], *arguments: Any) -> Any:
+    """Call the function in a worker of the process `parent`, which ends when that is gone, however it went."""
+    if os.getppid() == parent and not any(thread.name == _FOLLOWER for thread in threading.enumerate()):
+        threading.Thread(target=_follow, args=(parent,), name=_FOLLOWER, daemon=True).start()
+    return function(*arguments)
+
+
+_FOLLOWER = "end with the parent"
+
+
+def _follow(parent: int) -> None:
+    while os.getppid() == parent:
+        time.sleep(0.2)
+    os._exit(1)

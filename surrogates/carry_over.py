@@ -26,7 +26,7 @@ import numpy as np
 from scipy.stats import kendalltau
 
 from nasbench.errors import NasbenchError
-from nasbench.files import replacing, write_whole
+from nasbench.files import holds, replacing, write_whole
 from nasbench.runs import Results, Suite, compare
 from nasbench.tables import Table
 
@@ -101,7 +101,7 @@ def run_check(
     """
     folder = Path(out)
     enough(check.strategies)
-    if folder.is_dir() and (others := sorted({path.name for path in folder.iterdir()} - PARTS)):
+    if folder.is_dir() and (others := sorted({path.name for path in holds(folder)} - PARTS)):
         raise NasbenchError(f"{folder} holds {others[0]!r}, which is not part of a check; choose another folder.")
     held = Results(folder / "table").suite.seeds if (folder / "table" / "suite.json").exists() else 0
     if held > check.seeds:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import pickle
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures.process import BrokenProcessPool
@@ -10,7 +11,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from nasbench.errors import NasbenchError, first_line
-from nasbench.processes import deaf_to_interrupts
+from nasbench.processes import deaf_to_interrupts, work_for
 from nasbench.runs.identity import file_digest
 from nasbench.spaces import Space
 
@@ -31,10 +32,14 @@ class Chosen:
         return cls(name, CATALOGUE[name].sees, build(name, space, horizon))
 
 
-def in_processes(tasks: Iterable[Any], jobs: int) -> Iterator[Any]:
-    """What joblib's delayed `tasks` give, in any order; NasbenchError where a process dies or cannot be asked."""
-    from joblib import Parallel
+def in_processes(function: Callable[..., Any], calls: Iterable[tuple[Any, ...]], jobs: int) -> Iterator[Any]:
+    """What the function gives for each call's arguments, in any order.
 
+    NasbenchError where a process dies or cannot be asked.
+    """
+    from joblib import Parallel, delayed
+
+    tasks = (delayed(work_for)(os.getpid(), function, *arguments) for arguments in calls)
     try:
         with deaf_to_interrupts():
             found = Parallel(n_jobs=jobs, return_as="generator_unordered", max_nbytes=None)(tasks)

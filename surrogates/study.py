@@ -28,7 +28,7 @@ import numpy as np
 from scipy.stats import rankdata
 
 from nasbench.errors import NasbenchError, unknown
-from nasbench.files import read_json, write_whole
+from nasbench.files import holds, read_json, write_whole
 from nasbench.spaces import Space, open_space
 from nasbench.spaces.cells import EDGES
 from nasbench.tables import PROXIES, Curves, Table
@@ -292,7 +292,7 @@ def _claim(folder: Path, manifest: dict[str, Any]) -> None:
         manifest["code"] = same_code(
             folder, old, manifest, lambda name: any(_is_of(name, path) for path in folder.glob("draws/*.json"))
         )
-    elif folder.exists() and any(folder.iterdir()):
+    elif folder.exists() and any(holds(folder)):
         raise NasbenchError(f"{folder} holds other files; give a folder of its own with --out.")
     write_whole(path, json.dumps(manifest, indent=1, sort_keys=True) + "\n")
 
@@ -317,12 +317,8 @@ def _is_whole(draw: Any) -> bool:
 def _run(
     todo: list[tuple[str, int, int]], data: Data, space: str, study: Study, jobs: int
 ) -> Iterator[tuple[tuple[str, int, int], dict[str, float]]]:
-    from joblib import delayed
-
     better = study.target == "accuracy"
-    return in_processes(
-        (delayed(one_draw)(job, Chosen.of(job[0], space, data.schedule), data, better) for job in todo), jobs
-    )
+    return in_processes(one_draw, ((job, Chosen.of(job[0], space, data.schedule), data, better) for job in todo), jobs)
 
 
 def one_draw(

@@ -139,6 +139,25 @@ def test_a_part_of_the_space_is_called_one(capsys):
     assert set(lines["cifar100"][1:]) == {"-"}
 
 
+@pytest.mark.parametrize("room", [4_000, 60_000])
+def test_a_full_disk_leaves_the_former_table(tmp_path, room):
+    rows = [f"{cell},mine,1,0,{value}" for cell, value in enumerate(np.random.default_rng(0).uniform(0, 90, 15625))]
+    (tmp_path / "mine.csv").write_text("\n".join(["cell,task,epochs,seed,val_acc", *rows]))
+    (tmp_path / "few.csv").write_text("cell,task,epochs,seed,val_acc\n5,mine,1,0,50\n")
+    old = str(tmp_path / "a.h5")
+    assert main(["table", "import", str(tmp_path / "few.csv"), old, "--space", "nasbench201"]) == 0
+    script = (
+        f"import resource, sys; resource.setrlimit(resource.RLIMIT_FSIZE, ({room}, {room})); "
+        "from nasbench.cli import main; sys.exit(main(sys.argv[1:]))"
+    )
+    command = [sys.executable, "-c", script, "table", "import", str(tmp_path / "mine.csv"), old]
+    found = subprocess.run([*command, "--space", "nasbench201"], capture_output=True, text=True, check=False)
+    assert (found.returncode, found.stdout) == (2, "")
+    assert found.stderr == f"nasbench: cannot write {old}: File too large.\n"
+    assert main(["table", "verify", old]) == 0
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a.h5", "few.csv", "mine.csv"]
+
+
 def test_a_table_that_lacks_one_of_the_tasks_is_searched_on_its_own(capsys, tmp_path):
     out = tmp_path / "out"
     command = ["compare", "--table", "images16", "--strategies", "random_search", "--budget", "2evals", "--seeds", "1"]

@@ -19,8 +19,8 @@ from typing import Any
 
 from ..benchmarks import Benchmark
 from ..errors import NasbenchError, first_line, place, unknown
-from ..files import write_whole
-from ..processes import deaf_to_interrupts
+from ..files import holds, write_whole
+from ..processes import deaf_to_interrupts, work_for
 from ..tables import Table, open_table
 from ..tasks.catalogue import adopt, own_entries
 from .budget import Budget, Ledger
@@ -214,7 +214,7 @@ def _manifest(folder: Path, suite: Suite, source: Source, chosen: Mapping[str, F
         for name in ("noise", "share", "trainings"):
             if name in manifest["table"]:
                 manifest["table"][name] = {**old["table"].get(name, {}), **manifest["table"][name]}
-    elif folder.exists() and any(folder.iterdir()):
+    elif folder.exists() and any(holds(folder)):
         raise NasbenchError(f"{folder} is not empty and holds no results of a comparison; choose another folder.")
     return json.loads(json.dumps(manifest))
 
@@ -277,7 +277,9 @@ def _work_in_parallel(
     parallel, here = joblib.Parallel(n_jobs=jobs, return_as="generator_unordered", batch_size=1), Path.cwd()
     try:
         with deaf_to_interrupts():
-            finished = parallel(joblib.delayed(_work_in)(here, own_entries(), *work(chunk)) for chunk in chunks)
+            finished = parallel(
+                joblib.delayed(work_for)(os.getpid(), _work_in, here, own_entries(), *work(chunk)) for chunk in chunks
+            )
         yield from finished
     except BrokenProcessPool:  # joblib's TerminatedWorkerError is one
         raise NasbenchError(

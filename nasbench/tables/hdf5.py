@@ -13,6 +13,7 @@ opened or when the array it hit is first read.
 from __future__ import annotations
 
 import hashlib
+import io
 import json
 import logging
 from collections.abc import Iterator, Mapping
@@ -23,7 +24,7 @@ import h5py
 import numpy as np
 
 from ..errors import NasbenchError
-from ..files import replacing
+from ..files import write_whole
 from ..spaces import SPACES, open_space
 from .curves import Curves
 from .table import Table
@@ -71,10 +72,14 @@ def content_checksum(table: Table) -> str:
 
 
 def write(table: Table, path: Path) -> Path:
-    """Write `table` to `path` by way of a synced temporary file beside it. NasbenchError if it cannot be written."""
+    """Write `table` to `path`, whole or not at all. NasbenchError if it cannot be written.
+
+    It is made in memory: of a disk that is full HDF5 says nothing but on the way out, where nobody can be told.
+    """
     datasets = _datasets(table)
     about = _about(table, datasets)
-    with replacing(path) as temporary, h5py.File(temporary, "w", libver=("v110", "v110")) as file:
+    data = io.BytesIO()
+    with h5py.File(data, "w", libver=("v110", "v110")) as file:
         file.attrs["format"], file.attrs["version"] = np.bytes_(FORMAT), VERSION
         file.attrs["checksum"] = np.bytes_(hashlib.sha256(about.encode()).hexdigest())
         file["about"] = np.frombuffer(about.encode(), dtype=np.uint8)
@@ -82,6 +87,7 @@ def write(table: Table, path: Path) -> Path:
             rows = max(1, CHUNK_BYTES * len(array) // max(1, array.nbytes))
             chunks = (min(rows, max(1, len(array))), *array.shape[1:])
             file.create_dataset(name, data=array, chunks=chunks, compression="gzip", compression_opts=9, shuffle=True)
+    write_whole(path, data.getbuffer())
     return path
 
 

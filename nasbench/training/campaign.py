@@ -44,8 +44,9 @@ def plan(space: Space, rows: int | None, seeds: Sequence[int]) -> list[Key]:
     order = class_order(space).tolist()
     if rows is not None and not 1 <= rows <= len(order):
         raise NasbenchError(f"rows are 1 to {len(order)}, the classes of {space.name}, or all; not {rows}.")
-    if not seeds or min(seeds) < 0 or len(set(seeds)) != len(seeds):
-        raise NasbenchError(f"training seeds are distinct numbers from 0, not {', '.join(map(str, seeds)) or 'none'}.")
+    if not seeds or min(seeds) < 0 or max(seeds) >= 2**31 or len(set(seeds)) != len(seeds):
+        shown = ", ".join(map(str, seeds)) or "none"
+        raise NasbenchError(f"training seeds are distinct numbers from 0 to 2147483647, not {shown}.")
     return [(cell, seed) for seed in seeds for cell in order[:rows]]
 
 

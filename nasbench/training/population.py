@@ -9,7 +9,10 @@ from __future__ import annotations
 
 import logging
 import os
+import pickle
+import shutil
 import signal
+import tempfile
 import threading
 import time
 from collections import deque
@@ -19,6 +22,8 @@ from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from importlib.metadata import version
 from multiprocessing import get_context, parent_process
+from multiprocessing.synchronize import Event
+from pathlib import Path
 
 from ..errors import NasbenchError
 from . import native
@@ -152,35 +157,38 @@ def train_safely(
         raise
 
 
+Setting = tuple[Arrays, Protocol, str, str, int | None]
+"""(arrays, protocol, device, trainer, until) of all jobs."""
+SETTING = "setting.pickle"
+
+
 class _Worker:
-    arrays: Arrays
-    protocol: Protocol
-    device: str
-    trainer: str
-    until: int | None
+    setting: Setting
 
 
-def _follow_parent() -> None:
+def _follow_parent(folder: str) -> None:
     """End with the parent: a worker whose parent was killed would train on, and then wait for ever."""
     parent = parent_process()
     if parent is not None:
         parent.join()
+        shutil.rmtree(folder, ignore_errors=True)
         os._exit(1)
 
 
-def _start(arrays: Arrays, protocol: Protocol, device: str, trainer: str, until: int | None) -> None:
+def _start(folder: str, started: Event) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches every process: the parent ends its workers
-    threading.Thread(target=_follow_parent, daemon=True).start()
-    _Worker.arrays, _Worker.protocol, _Worker.device = arrays, protocol, device
-    _Worker.trainer, _Worker.until = trainer, until
-    if trainer == "plain":
+    threading.Thread(target=_follow_parent, args=(folder,), daemon=True).start()
+    started.set()
+    _Worker.setting = pickle.loads((Path(folder) / SETTING).read_bytes())
+    if _Worker.setting[3] == "plain":
         import torch
 
         torch.set_num_threads(1)
 
 
 def _work(job: Job) -> History:
-    return train_safely(*job, _Worker.arrays, _Worker.protocol, _Worker.device, _Worker.trainer, _Worker.until)
+    cell, seed = job
+    return train_safely(cell, seed, *_Worker.setting)
 
 
 _job_function = _work  # a name of its own, so that a test can make workers fail
@@ -229,17 +237,42 @@ def train_many(
     return _train_many(numbered, (arrays, protocol, device, chosen, until), processes)
 
 
-def _train_many(
-    jobs: Iterator[tuple[int, Job]], setting: tuple[Arrays, Protocol, str, str, int | None], processes: int
-) -> Iterator[Trained]:
+class _Pool(ProcessPoolExecutor):
+    """Workers, with one setting for all jobs.
+
+    They are not forked: torch's threads and CUDA do not survive it. The arrays lie in a file: among the arguments
+    with which a process starts, they would block this one for ever where that dies before it has read them.
+
+    Attributes:
+        started: set when a first worker runs our code.
+    """
+
+    def __init__(self, processes: int, setting: Setting) -> None:
+        context = get_context("spawn")
+        self.started = context.Event()
+        self._folder = tempfile.TemporaryDirectory(prefix="nasbench-", ignore_cleanup_errors=True)
+        (Path(self._folder.name) / SETTING).write_bytes(pickle.dumps(setting))
+        super().__init__(processes, context, _start, (self._folder.name, self.started))
+
+    def end(self, at_once: bool = True) -> None:
+        """Wait for the workers or, at once, give up what is in flight.
+
+        A process that was only being started when another was killed would not end by itself.
+        """
+        for process in list((self._processes or {}).values()) if at_once else ():
+            process.terminate()
+        self.shutdown(wait=True, cancel_futures=at_once)
+        self._folder.cleanup()
+
+
+def _train_many(jobs: Iterator[tuple[int, Job]], setting: Setting, processes: int) -> Iterator[Trained]:
     running: dict[Future[History], tuple[int, Job, float]] = {}
     suspects: deque[tuple[int, Job]] = deque()  # were in flight when a worker was killed; each is tried alone
-    pool: ProcessPoolExecutor | None = None
+    pool: _Pool | None = None
     try:
         while True:
             if pool is None:
-                # Not forked: torch's threads and CUDA do not survive it.
-                pool = ProcessPoolExecutor(processes, get_context("spawn"), _start, setting)
+                pool = _Pool(processes, setting)
             alone, broken = bool(suspects), False
             while len(running) < (1 if alone else 2 * processes):
                 following = suspects.popleft() if alone else next(jobs, None)
@@ -252,7 +285,7 @@ def _train_many(
                     broken = True
                     break
             if not running and not broken:
-                pool.shutdown(wait=True)
+                pool.end(at_once=False)
                 pool = None
                 return
             done, _ = wait(running, return_when=FIRST_COMPLETED)
@@ -267,14 +300,17 @@ def _train_many(
                         continue
                     curves = failed_history(KILLED, setting[4] or setting[1].epochs, time.perf_counter() - start)
                 yield Trained(index, cell, seed, curves)
+            if broken and not pool.started.is_set():
+                raise NasbenchError(
+                    "no worker process could be started: a script that trains needs `if __name__ == '__main__':`, "
+                    "and has to be a file."
+                )
             if broken:
                 logger.warning("A worker process was killed; its trainings are tried again one by one.")
                 suspects.extend((index, job) for index, job, _ in running.values())
                 running.clear()
-                pool.shutdown(wait=True, cancel_futures=True)
+                pool.end()
                 pool = None
     finally:
         if pool is not None:  # broken off: what is in flight is given up
-            for process in list((pool._processes or {}).values()):
-                process.terminate()
-            pool.shutdown(wait=True, cancel_futures=True)
+            pool.end()

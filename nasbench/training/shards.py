@@ -28,7 +28,7 @@ import numpy as np
 
 from .. import __version__
 from ..errors import NasbenchError
-from ..files import write_whole
+from ..files import holds, write_whole
 from ..tasks.task import Task
 from .population import trainer_version
 from .protocol import Protocol
@@ -138,7 +138,7 @@ class Shards:
                 raise NasbenchError(
                     f"{self.folder} holds no trainings; `nasbench train --out {self.folder}` makes some."
                 )
-            if self.folder.exists() and any(not p.name.startswith(".") for p in self.folder.iterdir()):
+            if self.folder.exists() and any(holds(self.folder)):
                 raise NasbenchError(f"{self.folder} is not empty and holds no trainings; choose another folder.")
             content = json.dumps({"format": FORMAT, **setting.to_fields()}, indent=1, sort_keys=True) + "\n"
             write_whole(path, content)

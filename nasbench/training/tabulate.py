@@ -244,6 +244,8 @@ def replay(
         raise NasbenchError(f"the table {table.name} holds {difference}, so it cannot be replayed here.")
     if rows < 1:
         raise NasbenchError(f"at least 1 row is to be trained again, not {rows}.")
+    if seed < 0:
+        raise NasbenchError(f"the seed of the choice is a number from 0, not {seed}.")
     entry = table.curves(task)
     places = np.argwhere(entry.valid)
     chosen = places[np.random.default_rng(seed).permutation(len(places))[:rows]]

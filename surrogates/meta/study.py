@@ -29,7 +29,7 @@ from scipy.stats import kendalltau
 from threadpoolctl import threadpool_limits
 
 from nasbench.errors import NasbenchError, first_line
-from nasbench.files import read_json, write_whole
+from nasbench.files import holds, read_json, write_whole
 from nasbench.tables import Table
 from nasbench.tables.source_tasks import Sources, read_sources
 
@@ -218,7 +218,7 @@ def _claim(
         manifest["code"] = same_code(
             folder, old, manifest, lambda name: any(path.stem == name for path in folder.glob("draws/*/*/*.json"))
         )
-    elif folder.exists() and any(folder.iterdir()):
+    elif folder.exists() and any(holds(folder)):
         raise NasbenchError(f"{folder} holds other files; give a folder of its own with --out.")
     write_whole(path, json.dumps(manifest, indent=1, sort_keys=True) + "\n")
 
@@ -233,13 +233,11 @@ def _is_whole(draws: Any) -> bool:
 def _run(
     todo: list[tuple[Job, tuple[str, ...]]], study: MetaStudy, world: dict[str, tuple[Data, Sources]], jobs: int
 ) -> Iterator[tuple[Job, dict[str, list[Any]]]]:
-    from joblib import delayed
-
     def chosen(job: Job, names: Sequence[str]) -> list[Chosen]:
         return [Chosen.of(name, world[job.target][1].space) for name in names]
 
-    tasks = (delayed(one_target)(job, chosen(job, names), study, *world[job.target]) for job, names in todo)
-    return in_processes(tasks, jobs)
+    calls = ((job, chosen(job, names), study, *world[job.target]) for job, names in todo)
+    return in_processes(one_target, calls, jobs)
 
 
 def one_target(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 import time
 from collections.abc import Iterable, Sequence
 from concurrent.futures.process import BrokenProcessPool
@@ -15,7 +16,7 @@ from numpy.typing import NDArray
 from nasbench.errors import NasbenchError
 from nasbench.networks import Skeleton, is_constant
 from nasbench.networks.graph import check_cell
-from nasbench.processes import deaf_to_interrupts
+from nasbench.processes import deaf_to_interrupts, work_for
 from nasbench.training import Arrays, Protocol
 
 from .catalogue import PROXIES, Entry, entry_of
@@ -79,7 +80,7 @@ def score_cells(
         parallel = joblib.Parallel(n_jobs=processes, max_nbytes=None, return_as="generator")
         try:
             with deaf_to_interrupts():
-                scored = parallel(joblib.delayed(_score)(*job) for job in jobs)
+                scored = parallel(joblib.delayed(work_for)(os.getpid(), _score, *job) for job in jobs)
             rows = list(scored)
         except BrokenProcessPool:  # joblib's TerminatedWorkerError is one
             raise NasbenchError(

@@ -42,9 +42,9 @@ def test_the_page_answers_the_question(folder):
 
 def test_few_strategies_share_their_panels(tmp_path):
     table = open_table("images16")  # a part of the space
-    surrogate = make_benchmark(table, "cifar10", "ridge", 50)
+    surrogate = make_benchmark(table, "cifar100", "ridge", 50)
     check = Check(
-        "images16", "cifar10", ("random_search", "local_search", "exhaustive"), "ridge", 50, budget="5evals", seeds=2
+        "images16", "cifar100", ("random_search", "local_search", "exhaustive"), "ridge", 50, budget="5evals", seeds=2
     )
     folder = run_check(check, table, surrogate, strategies.CATALOGUE, tmp_path / "out")
     page = reports.write(folder).read_text()

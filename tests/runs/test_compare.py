@@ -166,6 +166,32 @@ def test_ctrl_c_is_one_sentence_and_130(tmp_path, jobs):
     assert len(Results(tmp_path / "r").documents) >= 5
 
 
+@pytest.mark.parametrize("stop", [signal.SIGTERM, signal.SIGKILL])
+def test_workers_end_with_a_comparison_that_is_killed(tmp_path, stop):
+    command = [sys.executable, "-m", "nasbench", "compare", "nasbench201", "--jobs", "2", "--no-report"]
+    command += ["--seeds", "400", "--out", str(tmp_path / "r")]
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, start_new_session=True)
+    for _ in range(600):
+        if len(list(tmp_path.rglob("0*.json"))) >= 5:
+            break
+        time.sleep(0.05)
+    process.send_signal(stop)
+    said = process.stderr.read()  # to the end: until no worker holds the other end any more
+    assert process.wait() == (143 if stop == signal.SIGTERM else -signal.SIGKILL)
+    assert ("interrupted" in said) == (stop == signal.SIGTERM)
+    time.sleep(0.5)
+    done = len(list(tmp_path.rglob("0*.json")))
+    time.sleep(0.5)
+    assert len(list(tmp_path.rglob("0*.json"))) == done
+
+
+def test_what_a_kill_left_half_written_does_not_occupy_a_folder(tmp_path):
+    (tmp_path / "r").mkdir()
+    (tmp_path / "r" / ".suite-1a2b3c4d.tmp").touch()
+    suite = Suite("one", ["cifar10"], ["random_search"], seeds=1, budget="2evals")
+    assert len(compare(suite, strategies.CATALOGUE, tmp_path / "r", jobs=1).runs) == 1
+
+
 def test_built_in_suites_name_known_strategies():
     for name in suites():
         suite = Suite.load(name)

@@ -156,7 +156,7 @@ def kill_yourself(job):
         os.kill(os.getpid(), signal.SIGKILL)
     if job[1] == 7:
         raise RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 1 bytes.")
-    return train(*job, population_module._Worker.arrays, SMALL)
+    return train(*job, population_module._Worker.setting[0], SMALL)
 
 
 def work_that_fails(job):
@@ -211,6 +211,22 @@ def test_workers_end_with_their_parent(tmp_path):
             break
         time.sleep(0.1)
     assert not any(running(pid) for pid in workers)
+
+
+def test_a_script_without_a_guard_is_told_so(tmp_path):
+    script = tmp_path / "script.py"
+    script.write_text(
+        "import numpy as np\n"
+        "from nasbench.training import Arrays, Protocol, train_many\n"
+        "part = np.zeros((9999, 8, 8, 1), np.float32), np.zeros(9999, np.int32)  # more than a pipe takes\n"
+        "list(train_many([((3, 0, 0, 1, 0, 3), 0)], Arrays(*part, *part, *part, 2), Protocol()))\n"
+    )
+    environment = dict(os.environ, PYTHONPATH=ROOT)
+    found = subprocess.run(
+        [sys.executable, str(script)], capture_output=True, text=True, env=environment, timeout=60, check=False
+    )
+    assert found.returncode == 1
+    assert "NasbenchError: no worker process could be started" in found.stderr
 
 
 def running(pid: int) -> bool:
