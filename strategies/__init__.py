@@ -155,14 +155,14 @@ CATALOGUE: dict[str, Entry] = {
 }
 
 
-def select(names: Iterable[str]) -> dict[str, Factory]:
-    """The strategies with these names, in this order.
+def select(names: Iterable[str] | str) -> dict[str, Factory]:
+    """The strategies with these names, in this order; a text is one name.
 
     A name may also be `path/to/file.py:Class`, a strategy of one's own, which then goes by the class's name.
     NasbenchError for a name that does not exist.
     """
     chosen: dict[str, Factory] = {}
-    for name in names:
+    for name in [names] if isinstance(names, str) else names:
         if ":" in name:
             own = OwnFile(*name.rsplit(":", 1))
             own.load()

@@ -55,6 +55,8 @@ class TabularBenchmark:
         search_task: str | None = None,
         sources: Callable[[], Sources] | None = None,
     ) -> None:
+        if not isinstance(table, Table):
+            raise NasbenchError(f"a benchmark is of a table, as `open_table` gives it, not of {table!r}.")
         task, target = search_task or task, task
         self.table, self.task, self.space = table, task, table.space
         self._truth = table.curves(target, score_schedule)

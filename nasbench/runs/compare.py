@@ -72,8 +72,10 @@ def compare(
         NasbenchError: unknown names, a budget in a currency the table does not know, a folder with other results,
             or a folder that cannot be written.
     """
-    if jobs == 0 or jobs < -1:
-        raise NasbenchError(f"a comparison needs at least one process, or -1 for one per core; not {jobs}.")
+    if table is not None and not isinstance(table, Table):
+        raise NasbenchError(f"a comparison is on a table, as `open_table` gives it, not on {table!r}.")
+    if not isinstance(jobs, int) or jobs == 0 or jobs < -1:
+        raise NasbenchError(f"a comparison needs at least one process, or -1 for one per core; not {jobs!r}.")
     suite = suite if isinstance(suite, Suite) else Suite.load(suite)
     suite, strategies = _load_own(suite, strategies)
     source: Source

@@ -108,7 +108,7 @@ def check_budget(benchmark: Benchmark, budget: Budget) -> None:
 def run(
     factory: Factory,
     benchmark: Benchmark,
-    budget: Budget,
+    budget: Budget | str,
     seed: int = 0,
     name: str = "",
     observe: str = "mean",
@@ -119,11 +119,15 @@ def run(
 
     Args:
         factory: builds the strategy; `name` tells its random stream from other strategies' under the same seed.
+        budget: or its text, such as "30evals".
         observe: what a trial without a seed shows: "mean" over the training seeds that exist, or one named "seed",
             drawn once per cell and the same for all strategies under the same run seed.
         workers: simulated workers, each training one trial at a time; the budget is their common purse.
         charge_overhead: add the strategy's measured seconds to the ledger; the run is then not reproducible.
     """
+    if not callable(factory):
+        raise NasbenchError(f"a strategy is given by its class, such as CATALOGUE['local_search'], not as {factory!r}.")
+    budget = Budget.parse(budget) if isinstance(budget, str) else budget
     check_budget(benchmark, budget)
     if charge_overhead and budget.unit != "s":
         raise NasbenchError(

@@ -90,8 +90,8 @@ class CellSpace(Space):
         return codes
 
     def cell(self, index: int) -> OpCodes:
-        if not 0 <= index < self._size:
-            raise NasbenchError(f"{self.name} has cells 0 to {self._size - 1}; there is no cell {index}.")
+        if not isinstance(index, int | np.integer) or not 0 <= index < self._size:
+            raise NasbenchError(f"{self.name} has cells 0 to {self._size - 1}; there is no cell {index!r}.")
         return self._cells[index]
 
     def index(self, cell: OpCodes) -> int:
@@ -113,7 +113,7 @@ class CellSpace(Space):
 
     def from_string(self, text: str) -> OpCodes:
         example = f"'{self.to_string(self._cells[0])}'"
-        terms = re.findall(r"([^|+~]+)~(\d)", text)
+        terms = re.findall(r"([^|+~]+)~(\d)", text) if isinstance(text, str) else []
         shape = "+".join("|" + "|".join(f"{{}}~{a}" for a in range(node)) + "|" for node in range(1, 4))
         if len(terms) != len(EDGES) or shape.format(*(name for name, _ in terms)) != text.strip():
             raise NasbenchError(f"{text!r} is not a cell of {self.name}; a cell is written like {example}.")

@@ -302,8 +302,8 @@ def _train_many(jobs: Iterator[tuple[int, Job]], setting: Setting, processes: in
                 yield Trained(index, cell, seed, curves)
             if broken and not pool.started.is_set():
                 raise NasbenchError(
-                    "no worker process could be started: a script that trains needs `if __name__ == '__main__':`, "
-                    "and has to be a file."
+                    "no worker process could be started: the system killed it, or the script that trains lacks "
+                    "`if __name__ == '__main__':` or is no file."
                 )
             if broken:
                 logger.warning("A worker process was killed; its trainings are tried again one by one.")

@@ -13,10 +13,13 @@ import numpy as np
 import pytest
 
 import strategies
+from nasbench.benchmarks import TabularBenchmark
 from nasbench.errors import NasbenchError
-from nasbench.runs import Results, Suite, compare, suites
+from nasbench.runs import Budget, Results, Suite, compare, run, suites
 from nasbench.runs.compare import _benchmarks
 from nasbench.runs.store import COLUMNS
+from nasbench.spaces import open_space
+from nasbench.tables import open_table
 
 SMALL = Suite("small", ("cifar10", "cifar100"), ("random_search", "local_search"), seeds=3, budget="12evals")
 VARYING = {"timings.csv", "provenance.json"}
@@ -429,3 +432,20 @@ def test_a_damaged_run_is_repeated(small, damage):
     assert len(Results(small.folder).documents) == 11
     compare(SMALL, strategies.CATALOGUE, small.folder, jobs=1)
     assert content(small.folder) == before
+
+
+def test_a_name_in_place_of_an_object_is_answered_in_a_sentence(tmp_path):
+    benchmark = TabularBenchmark(open_table("digits"), "digits")
+    for use, says in (
+        (lambda: TabularBenchmark("digits", "digits"), "of a table, as `open_table` gives it, not of 'digits'"),
+        (lambda: compare("quick", strategies.CATALOGUE, tmp_path, table="digits"), "on a table, .* not on 'digits'"),
+        (lambda: compare("quick", strategies.CATALOGUE, tmp_path, jobs=1.5), "not 1.5"),
+        (lambda: run("local_search", benchmark, Budget(2, "evals")), "by its class"),
+        (lambda: benchmark.space.cell("a"), "no cell 'a'"),
+        (lambda: open_space(3), "unknown space 3; known: "),
+    ):
+        with pytest.raises(NasbenchError, match=says):
+            use()
+    assert not any(tmp_path.iterdir())
+    assert list(strategies.select("local_search")) == ["local_search"]
+    assert len(run(strategies.CATALOGUE["random_search"], benchmark, "2evals").steps) == 2
