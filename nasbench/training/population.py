@@ -295,7 +295,7 @@ def _train_many(jobs: Iterator[tuple[int, Job]], setting: Setting, processes: in
                     curves = future.result()
                 except BrokenProcessPool:
                     broken = True
-                    if not alone:
+                    if not alone or not pool.started.is_set():
                         suspects.append((index, (cell, seed)))
                         continue
                     curves = failed_history(KILLED, setting[4] or setting[1].epochs, time.perf_counter() - start)
