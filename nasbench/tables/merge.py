@@ -235,5 +235,7 @@ def _merge_attributes(all_attributes: Sequence[Mapping[str, Any]]) -> dict[str, 
         else:
             flat = [item for value in values for item in (value if isinstance(value, list | tuple) else [value])]
             distinct = [item for i, item in enumerate(flat) if item not in flat[:i]]
-            merged[name] = " + ".join(map(str, distinct)) if name == "name" else distinct
+            merged[name] = distinct
+            if name == "name":
+                merged[name] = " + ".join(dict.fromkeys(part for item in distinct for part in str(item).split(" + ")))
     return merged

@@ -157,6 +157,7 @@ def test_attributes_that_differ_are_listed_and_protocols_must_agree() -> None:
     ]
     merged = merge(tables)
     assert merged.attributes == {"licence": "MIT", "device": ["x", "y"], "name": "n0 + n1"}
+    assert merge([tables[0], merged]).attributes["name"] == "n0 + n1"
     assert merged.curves("t").attributes == {"data": ["x", "y"]}
     assert merge([merged, table(3, device="z", name="n1")]).attributes["device"] == ["x", "y", "z"]
     with pytest.raises(NasbenchError, match="different training protocols cannot be merged: 'one' and 'two'"):
