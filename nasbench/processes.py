@@ -35,13 +35,17 @@ def ending_cleanly() -> Iterator[None]:
             hook(dropped)
             return
         kind = signal.SIGTERM if issubclass(dropped.exc_type, Terminated) else signal.SIGINT
-        threading.Timer(0.05, signal.pthread_kill, (threading.main_thread().ident, kind)).start()  # not in here
+        timers.append(threading.Timer(0.05, signal.pthread_kill, (threading.main_thread().ident, kind)))
+        timers[-1].start()  # after the finaliser
 
+    timers: list[threading.Timer] = []
     hook, before = sys.unraisablehook, signal.signal(signal.SIGTERM, terminate)
     sys.unraisablehook = raise_again
     try:
         yield
     finally:
+        for timer in timers:
+            timer.cancel()
         sys.unraisablehook = hook
         signal.signal(signal.SIGTERM, signal.SIG_DFL if before is None else before)
 

@@ -123,7 +123,7 @@ def noise(study: Study) -> Table | None:
                     number(found["deviation_top"]),
                     number(found["difference_top"]),
                     number(found["kendall"]),
-                    number(found["kendall_top"]),
+                    number(found["kendall_top"] if "rows_top" in found else math.nan),  # else of an older release
                     Text(number(found["resolution"]), True),
                 ]
             )

@@ -72,8 +72,9 @@ def choose(
     best, others = order[0], order[1:]
     p_values = leader_p_values({name: regrets[name] for name in order}, best)
     noise = table_noise({name: cells[name] for name in order}, deviation, seeds).loc[best]
-    tied = [n for n in others if p_values[n] >= ALPHA or means[n] - means[best] <= noise[n]]
-    return Choice(best, means[best], tied, len(order), len(began), all(map(np.isfinite, p_values.values())))
+    tested = not others or any(map(np.isfinite, p_values.values()))
+    tied = [n for n in others if (tested and not p_values[n] < ALPHA) or means[n] - means[best] <= noise[n]]
+    return Choice(best, means[best], tied, len(order), len(began), tested)
 
 
 def choices(amounts: Amounts, metric: str) -> dict[tuple[float, str], Choice | None]:
@@ -141,9 +142,10 @@ def in_words(found: Mapping[tuple[float, str], Choice | None]) -> str:
     others = [f"others in {rest}"] if rest else []
     alone, untested = sum(choice.alone for choice in known), sum(not choice.tested for choice in known)
     ties = f"in {alone} nothing is tied with it" if alone else "everywhere something is tied with it"
-    if untested:
-        few = "there are too few runs for a test" if untested == len(known) else f"in {untested} there are too few runs"
-        ties = f"{ties}, and {few}" if alone or untested < len(known) else few
+    if untested == len(known):
+        ties = "there are too few runs for a test"
+    elif untested:
+        ties = f"in {alone} nothing is tied with it, and in {untested} there are too few runs for a test"
     return (
         f"Of {len(known)} combinations of task and budget, the lowest mean regret is that of "
         f"{listed([*first, *others])}; {ties}."

@@ -91,7 +91,7 @@ def pairwise(pairs: Pairs, p_values: pd.DataFrame) -> Figure:
     ax.pcolormesh(edges, edges, shown, cmap=colours, vmin=0, vmax=1, edgecolors="white", linewidth=side * 1.8)
     clear = p_values.to_numpy() < ALPHA
     if not numbered:
-        rows, columns = np.nonzero(~clear & ~np.eye(many, dtype=bool))
+        rows, columns = np.nonzero((p_values.to_numpy() >= ALPHA) & ~np.eye(many, dtype=bool))
         ax.plot(columns + 0.5, rows + 0.5, linestyle="none", marker=".", markersize=3, color=INK)
     for i in range(many if numbered else 0):
         for j in range(many):

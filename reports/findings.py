@@ -193,8 +193,8 @@ def about_tests(study: Study, found: Analysis) -> str:
     first = f"Kruskal and Wallis's test: H = {h:,.1f}, p {_equals(p)}. " if math.isfinite(h) else ""
     if not found.tested:
         return (
-            f"There are too few runs ({found.compared}) to test pairs: even two of the {len(found.order)} strategies "
-            f"whose runs do not overlap would not be separated. {first}"
+            f"There are too few runs ({found.compared}) to test pairs: a strategy has a single one, or even two of the "
+            f"{len(found.order)} strategies whose runs do not overlap would not be separated. {first}"
         ).strip()
     what, note = "runs", ""
     if study.together:
@@ -225,11 +225,17 @@ def about_noise(study: Study) -> list[str]:
     apart = {t: value for t, value in apart.items() if math.isfinite(value)}
     if not apart:
         return ["No cell of this table was trained twice: how far two trainings of one cell differ is not known."]
-    seeds = next(study.noise(t, "val")["seeds"] for t in apart)
+    seeds = {t: study.noise(t, "val")["seeds"] for t in apart}
+    same = len({number(count, 1) for count in seeds.values()}) == 1
+    averaged = (
+        f"{number(next(iter(seeds.values())), 1)} such trainings a cell"
+        if same
+        else (f"such trainings a cell ({on_tasks(seeds)})")
+    )
     return [
         "Train one of the table's best cells twice, with nothing changed but the random seed, and the two "
         f"validation accuracies typically differ by {on_tasks(apart, ' points')}.",
-        f"The table averages {number(seeds, 1)} such trainings a cell, so that two single cells that differ by less "
+        f"The table averages {averaged}, so that two single cells that differ by less "
         "than the resolution below, which figures shade, may just as well be equally good. Means over runs that end "
         "with many different cells are known better than that.",
     ]

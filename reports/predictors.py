@@ -157,11 +157,10 @@ def headline(study: PredictorStudy) -> list[str]:
 
 
 def _behind(study: PredictorStudy, name: str) -> bool:
-    """Whether the 95 % bootstrap interval over draws of how far tau is behind the best predictor's excludes 0."""
+    """Whether tau is behind the best predictor's: a 95 % bootstrap interval over draws excludes 0, or there is none."""
     apart = study.values("kendall", study.names[0])[:, -1:] - study.values("kendall", name)[:, -1:]
-    if np.isnan(apart).all():
-        return True
-    return bool(band(apart[~np.isnan(apart).any(axis=1)])[1][0] > 0)
+    apart = apart[~np.isnan(apart).any(axis=1)]
+    return len(apart) < 2 or bool(band(apart)[1][0] > 0)
 
 
 def draws(study: PredictorStudy) -> str:

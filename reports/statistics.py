@@ -117,8 +117,8 @@ def kruskal(places: pd.DataFrame) -> tuple[float, float]:
 def can_separate(sizes: Sequence[int], comparisons: int) -> bool:
     """Whether Mann and Whitney's test of the two largest of these samples can come out below alpha at all.
 
-    The least p-value is that of samples that do not overlap, 2 over the number of ways to tell which runs are whose;
-    Holm's method multiplies it by the number of comparisons.
+    Without ties the least p-value is that of samples that do not overlap, 2 over the number of ways to tell which
+    runs are whose; Holm's method multiplies it by the number of comparisons.
     """
     smaller, larger = sorted(sizes)[-2:]
     return 2 * comparisons < ALPHA * math.comb(smaller + larger, smaller)
@@ -146,14 +146,15 @@ def mann_whitney_holm(places: pd.DataFrame) -> pd.DataFrame:
 def leader_p_values(samples: Mapping[str, np.ndarray], leader: str) -> dict[str, float]:
     """Two-sided p-values of Mann and Whitney's tests of every other strategy against one, Holm-adjusted over these.
 
-    All nan where one has fewer than two runs, or so few runs could not separate any. That the leader was picked by the
-    same runs is ignored, so that p-values are a little too small.
+    nan where either has fewer than two runs, and for all where so few runs could not separate any. That the leader was
+    picked by the same runs is ignored, so that p-values are a little too small.
     """
-    others = [name for name in samples if name != leader]
-    sizes = [len(values) for values in samples.values()]
-    if not others or min(sizes) < 2 or not can_separate(sizes, len(others)):
-        return dict.fromkeys(others, np.nan)
-    return dict(zip(others, _holm([_mann_whitney(samples[leader], samples[name]) for name in others]), strict=True))
+    found = {name: np.nan for name in samples if name != leader}
+    enough = [name for name in found if min(len(samples[name]), len(samples[leader])) >= 2]
+    if enough and can_separate([len(samples[name]) for name in (leader, *enough)], len(enough)):
+        raw = [_mann_whitney(samples[leader], samples[name]) for name in enough]
+        found |= dict(zip(enough, _holm(raw), strict=True))
+    return found
 
 
 def _mann_whitney(x: np.ndarray, y: np.ndarray) -> float:
@@ -166,7 +167,7 @@ def _mann_whitney(x: np.ndarray, y: np.ndarray) -> float:
     return 1.0 if np.isnan(p) else p
 
 
-EXACT = 200
+EXACT = 60
 """Runs of two strategies up to which a test without ties is exact; the normal approximation is good from there on."""
 
 

@@ -17,6 +17,8 @@ from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from ..benchmarks import Benchmark
 from ..errors import NasbenchError, first_line, place, unknown
 from ..files import holds, write_whole
@@ -74,7 +76,7 @@ def compare(
     """
     if table is not None and not isinstance(table, Table):
         raise NasbenchError(f"a comparison is on a table, as `open_table` gives it, not on {table!r}.")
-    if not isinstance(jobs, int) or jobs == 0 or jobs < -1:
+    if not isinstance(jobs, int | np.integer) or jobs == 0 or jobs < -1:
         raise NasbenchError(f"a comparison needs at least one process, or -1 for one per core; not {jobs!r}.")
     suite = suite if isinstance(suite, Suite) else Suite.load(suite)
     suite, strategies = _load_own(suite, strategies)

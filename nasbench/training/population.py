@@ -178,12 +178,12 @@ def _follow_parent(folder: str) -> None:
 def _start(folder: str, started: Event) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches every process: the parent ends its workers
     threading.Thread(target=_follow_parent, args=(folder,), daemon=True).start()
-    started.set()
     _Worker.setting = pickle.loads((Path(folder) / SETTING).read_bytes())
     if _Worker.setting[3] == "plain":
         import torch
 
         torch.set_num_threads(1)
+    started.set()
 
 
 def _work(job: Job) -> History:
@@ -244,7 +244,7 @@ class _Pool(ProcessPoolExecutor):
     with which a process starts, they would block this one for ever where that dies before it has read them.
 
     Attributes:
-        started: set when a first worker runs our code.
+        started: set when a first worker is ready.
     """
 
     def __init__(self, processes: int, setting: Setting) -> None:

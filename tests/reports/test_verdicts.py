@@ -55,6 +55,12 @@ def test_a_choice_among_too_few_runs_is_not_called_a_tie():
     assert "too few runs for a test" in choices.in_words({(1.0, "t"): found})
 
 
+def test_one_strategy_with_a_single_run_leaves_the_tests_of_the_others():
+    regrets = {"a": np.arange(30.0), "b": np.arange(100.0, 130), "c": np.array([50.0])}
+    found = choices.choose(regrets, {name: np.arange(len(v)) for name, v in regrets.items()}, np.nan, np.nan)
+    assert (found.tested, found.tied) == (True, ["c"])
+
+
 def test_pairs_are_bold_where_the_test_separates_them():
     value = np.array([[0.5, 0.8, 0.8], [0.2, 0.5, 0.6], [0.2, 0.4, 0.5]])
     pairs = Pairs(value, value - 0.1, value + 0.1, [])
@@ -68,6 +74,7 @@ def test_predictors_that_draws_do_not_tell_apart():
         "On these draws y (0.593) cannot be told apart"
     )
     assert len(predictors.headline(study_of({"x": [0.5, 0.6, 0.7], "y": [0.4, 0.5, 0.6]}))) == 1
+    assert len(predictors.headline(study_of({"x": [0.9], "y": [0.1]}))) == 1, "one draw says nothing"
 
 
 def study_of(taus: dict[str, list[float]]) -> predictors.PredictorStudy:
