@@ -8,8 +8,11 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
-from typing import Any
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import joblib
 
 
 class Terminated(KeyboardInterrupt):
@@ -63,17 +66,19 @@ def deaf_to_interrupts() -> Iterator[None]:
         signal.signal(signal.SIGINT, signal.SIG_DFL if before is None else before)
 
 
-def work_for(parent: int, function: Callable[..., Any], *arguments: Any) -> Any:
-    """Call the function in a worker of the process `parent`, which ends when that is gone, however it went."""
-    if os.getppid() == parent and not any(thread.name == _FOLLOWER for thread in threading.enumerate()):
-        threading.Thread(target=_follow, args=(parent,), name=_FOLLOWER, daemon=True).start()
-    return function(*arguments)
+def parallel(jobs: int, **options: Any) -> joblib.Parallel:
+    """joblib's worker processes, which end when this one is gone, however it went; options as for `joblib.Parallel`."""
+    import joblib
 
-
-_FOLLOWER = "end with the parent"
+    return joblib.Parallel(n_jobs=jobs, initializer=_follow, initargs=(os.getpid(),), **options)
 
 
 def _follow(parent: int) -> None:
-    while os.getppid() == parent:
-        time.sleep(0.2)
-    os._exit(1)
+    """Watch in a thread whether the process that started this one is still there."""
+
+    def watch() -> None:
+        while os.getppid() == parent:
+            time.sleep(0.2)
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()

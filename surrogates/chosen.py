@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import pickle
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures.process import BrokenProcessPool
@@ -11,7 +10,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from nasbench.errors import NasbenchError, first_line
-from nasbench.processes import deaf_to_interrupts, work_for
+from nasbench.processes import deaf_to_interrupts, parallel
 from nasbench.runs.identity import file_digest
 from nasbench.spaces import Space
 
@@ -37,12 +36,12 @@ def in_processes(function: Callable[..., Any], calls: Iterable[tuple[Any, ...]],
 
     NasbenchError where a process dies or cannot be asked.
     """
-    from joblib import Parallel, delayed
+    from joblib import delayed
 
-    tasks = (delayed(work_for)(os.getpid(), function, *arguments) for arguments in calls)
+    tasks = (delayed(function)(*arguments) for arguments in calls)
     try:
         with deaf_to_interrupts():
-            found = Parallel(n_jobs=jobs, return_as="generator_unordered", max_nbytes=None)(tasks)
+            found = parallel(jobs, return_as="generator_unordered", max_nbytes=None)(tasks)
         yield from found
     except pickle.PicklingError as error:
         raise NasbenchError(

@@ -22,7 +22,7 @@ import numpy as np
 from ..benchmarks import Benchmark
 from ..errors import NasbenchError, first_line, place, unknown
 from ..files import holds, write_whole
-from ..processes import deaf_to_interrupts, work_for
+from ..processes import deaf_to_interrupts, parallel
 from ..tables import Table, open_table
 from ..tasks.catalogue import adopt, own_entries
 from .budget import Budget, Ledger
@@ -278,12 +278,10 @@ def _work_in_parallel(
         return
     import joblib
 
-    parallel, here = joblib.Parallel(n_jobs=jobs, return_as="generator_unordered", batch_size=1), Path.cwd()
+    here, workers = Path.cwd(), parallel(jobs, return_as="generator_unordered", batch_size=1)
     try:
         with deaf_to_interrupts():
-            finished = parallel(
-                joblib.delayed(work_for)(os.getpid(), _work_in, here, own_entries(), *work(chunk)) for chunk in chunks
-            )
+            finished = workers(joblib.delayed(_work_in)(here, own_entries(), *work(chunk)) for chunk in chunks)
         yield from finished
     except BrokenProcessPool:  # joblib's TerminatedWorkerError is one
         raise NasbenchError(

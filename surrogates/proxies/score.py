@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import os
 import time
 from collections.abc import Iterable, Sequence
 from concurrent.futures.process import BrokenProcessPool
@@ -16,7 +15,7 @@ from numpy.typing import NDArray
 from nasbench.errors import NasbenchError
 from nasbench.networks import Skeleton, is_constant
 from nasbench.networks.graph import check_cell
-from nasbench.processes import deaf_to_interrupts, work_for
+from nasbench.processes import deaf_to_interrupts, parallel
 from nasbench.training import Arrays, Protocol
 
 from .catalogue import PROXIES, Entry, entry_of
@@ -77,10 +76,10 @@ def score_cells(
     else:
         import joblib
 
-        parallel = joblib.Parallel(n_jobs=processes, max_nbytes=None, return_as="generator")
+        workers = parallel(processes, max_nbytes=None, return_as="generator")
         try:
             with deaf_to_interrupts():
-                scored = parallel(joblib.delayed(work_for)(os.getpid(), _score, *job) for job in jobs)
+                scored = workers(joblib.delayed(_score)(*job) for job in jobs)
             rows = list(scored)
         except BrokenProcessPool:  # joblib's TerminatedWorkerError is one
             raise NasbenchError(

@@ -179,8 +179,8 @@ def test_workers_end_with_a_comparison_that_is_killed(tmp_path, stop):
             break
         time.sleep(0.05)
     process.send_signal(stop)
-    said = process.stderr.read()  # to the end: until no worker holds the other end any more
-    assert process.wait() == (143 if stop == signal.SIGTERM else -signal.SIGKILL)
+    _, said = process.communicate(timeout=60)  # to the end: until no worker holds the other end any more
+    assert process.returncode == (143 if stop == signal.SIGTERM else -signal.SIGKILL)
     assert ("interrupted" in said) == (stop == signal.SIGTERM)
     time.sleep(0.5)
     done = len(list(tmp_path.rglob("0*.json")))
