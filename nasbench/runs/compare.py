@@ -78,6 +78,7 @@ def compare(
         raise NasbenchError(f"a comparison is on a table, as `open_table` gives it, not on {table!r}.")
     if not isinstance(jobs, int | np.integer) or jobs == 0 or jobs < -1:
         raise NasbenchError(f"a comparison needs at least one process, or -1 for one per core; not {jobs!r}.")
+    jobs = int(jobs)
     suite = suite if isinstance(suite, Suite) else Suite.load(suite)
     suite, strategies = _load_own(suite, strategies)
     source: Source
