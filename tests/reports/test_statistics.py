@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 from scipy import stats
 
+from nasbench.tables import open_table
 from reports import statistics
 
 
@@ -127,6 +128,16 @@ def test_nothing_that_is_equal_is_separated():
     same = statistics.within_task_ranks(final_of({"t": {s: [0.0] * 8 for s in "abc"}}))
     assert statistics.mann_whitney_holm(same).loc["a", "b"] == 1.0
     assert statistics.kruskal(same) == (0.0, 1.0)
+
+
+@pytest.mark.parametrize(("runs", "least", "most"), [(3, 0.55, 0.85), (5, 0.7, 0.93), (20, 0.88, 0.99)])
+def test_intervals_over_few_runs_are_as_much_too_narrow_as_pages_say(runs, least, most):
+    accuracy = open_table("nasbench201").curves("cifar10").mean("val_acc")
+    rng = np.random.default_rng(0)
+    regrets = accuracy.max() - rng.choice(accuracy, (5000, 25)).max(axis=1)  # random search, 25 evaluations
+    middle = float(statistics.interquartile_mean(regrets))
+    samples = [statistics.estimate(rng.choice(regrets, runs), 300) for _ in range(300)]
+    assert least < np.mean([found.low <= middle <= found.high for found in samples]) < most
 
 
 def test_so_few_runs_that_nothing_could_be_separated_are_not_tested():

@@ -134,15 +134,19 @@ def test_a_failing_strategy_is_named_and_what_finished_is_kept(tmp_path):
     assert len(Results(tmp_path / "r").documents) == 3
 
 
+def wait_for_runs(folder):
+    for _ in range(600):
+        if len(list(folder.rglob("0*.json"))) >= 5:
+            break
+        time.sleep(0.05)
+
+
 def test_a_killed_comparison_goes_on_where_it_was(tmp_path):
     command = [sys.executable, "-m", "nasbench", "compare", "nasbench201", "--jobs", "1", "--no-report"]
     command += ["--strategies", "local_search", "--tasks", "cifar10", "--seeds", "60"]
     command += ["--out", str(tmp_path / "killed")]
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
-    for _ in range(600):
-        if len(list(tmp_path.rglob("0*.json"))) >= 5:
-            break
-        time.sleep(0.05)
+    wait_for_runs(tmp_path)
     process.send_signal(signal.SIGKILL)
     process.wait()
     done = {p: p.stat().st_mtime_ns for p in tmp_path.rglob("0*.json")}
@@ -157,10 +161,7 @@ def test_ctrl_c_is_one_sentence_and_130(tmp_path, jobs):
     command = [sys.executable, "-m", "nasbench", "compare", "nasbench201", "--jobs", jobs, "--no-report"]
     command += ["--seeds", "400", "--out", str(tmp_path / "r")]
     process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, start_new_session=True)
-    for _ in range(600):
-        if len(list(tmp_path.rglob("0*.json"))) >= 5:
-            break
-        time.sleep(0.05)
+    wait_for_runs(tmp_path)
     os.killpg(process.pid, signal.SIGINT)
     _, said = process.communicate(timeout=60)
     assert process.returncode == 130
@@ -174,10 +175,7 @@ def test_workers_end_with_a_comparison_that_is_killed(tmp_path, stop):
     command = [sys.executable, "-m", "nasbench", "compare", "nasbench201", "--jobs", "2", "--no-report"]
     command += ["--seeds", "400", "--out", str(tmp_path / "r")]
     process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, start_new_session=True)
-    for _ in range(600):
-        if len(list(tmp_path.rglob("0*.json"))) >= 5:
-            break
-        time.sleep(0.05)
+    wait_for_runs(tmp_path)
     process.send_signal(stop)
     _, said = process.communicate(timeout=60)  # to the end: until no worker holds the other end any more
     assert process.returncode == (143 if stop == signal.SIGTERM else -signal.SIGKILL)
