@@ -70,9 +70,10 @@ class Progress:
         )
         console = Console(stderr=True)
         self._lines = self._lines and not console.is_terminal
-        self._bar = Bar(*columns, console=console, disable=not console.is_terminal)
-        self._bar.start()
+        self._bar = Bar(*columns, console=console)
         self._task = self._bar.add_task(self._title, total=None)
+        if console.is_terminal:
+            self._bar.start()
         return self
 
     def __call__(self, done: int, total: int) -> None:
@@ -87,7 +88,8 @@ class Progress:
             print(f"{self._title}: {done:,} of {total:,} {self._unit}; {left}", file=sys.stderr, flush=True)
 
     def __exit__(self, *_: object) -> None:
-        self._bar.stop()
+        if self._bar.console.is_terminal:  # elsewhere rich before 15 would write an empty line
+            self._bar.stop()
 
 
 def show(title: str, columns: Sequence[str], lines: Sequence[Sequence[Any]]) -> None:

@@ -58,7 +58,8 @@ def _stack(bars: Sequence[Line2D]) -> int:
     The library takes them from a set, whose order differs from one process to the next.
     """
     ends: list[float] = []
-    spans = sorted((float(np.min(bar.get_xdata())), float(np.max(bar.get_xdata()))) for bar in bars)
+    ends_of = [np.asarray(bar.get_xdata(), dtype=float) for bar in bars]
+    spans = sorted((float(x.min()), float(x.max())) for x in ends_of)
     for bar, (low, high) in zip(bars, spans, strict=True):
         level = next((k for k, end in enumerate(ends) if low > end), len(ends))
         ends[level : level + 1] = [high]

@@ -19,7 +19,19 @@ from markupsafe import Markup, escape
 
 from nasbench.errors import NasbenchError
 
-from . import accounts, choices, costs, currencies, findings, pareto, provenance, sources, standings, tables
+from . import (
+    accounts,
+    choices,
+    costs,
+    currencies,
+    findings,
+    first_cells,
+    pareto,
+    provenance,
+    sources,
+    standings,
+    tables,
+)
 from .amounts import Amounts
 from .analysis import Analysis, analyse
 from .cells import Found, best_cells, draw_cells
@@ -140,6 +152,13 @@ def _build(study: Study, folder: Path) -> None:
             }
     for table in (costs.table(study, analyses[0].order), *_currency_tables(study, compared)):
         shown_tables[table.name] = table
+    first = first_cells.first_cells(study)
+    if len(first):
+        shown = first_cells.table(study, first, analyses[0].order)
+        shown_tables[shown.name] = shown
+        with style.styled():
+            figure = first_cells.figure(study, first, analyses[0].order)
+            figures[shown.name] = save_figure(folder, shown.name, figure, "operations of the first cells")
     learned = sources.table(study, amounts, analyses[0])
     if learned is not None:
         shown_tables[learned.name] = learned
@@ -155,6 +174,7 @@ def _build(study: Study, folder: Path) -> None:
     (folder / "tables" / "anytime.csv").write_text(_curves(study, analyses, curves, means), **UTF8)
     more = {"chosen": chosen, "compared": compared, "paretos": paretos}
     more["learned"] = sources.in_words(study, amounts, analyses[0]) if learned is not None else []
+    more["first"] = first_cells.in_words(study, first) if len(first) else []
     page = _render(study, analyses, figures, shown_tables, looks, **more)
     (folder / "index.html").write_text(page, **UTF8)
 

@@ -87,7 +87,8 @@ def write(table: Table, path: Path) -> Path:
             rows = max(1, CHUNK_BYTES * len(array) // max(1, array.nbytes))
             chunks = (min(rows, max(1, len(array))), *array.shape[1:])
             file.create_dataset(name, data=array, chunks=chunks, compression="gzip", compression_opts=9, shuffle=True)
-    write_whole(path, data.getbuffer())
+    with data.getbuffer() as content:
+        write_whole(path, content)
     return path
 
 
