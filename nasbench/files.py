@@ -47,7 +47,7 @@ def holds(folder: Path) -> Iterator[Path]:
     return (path for path in folder.iterdir() if not path.name.startswith("."))
 
 
-def write_whole(path: Path, data: bytes | memoryview | str, sync: bool = True) -> None:
+def write_whole(path: Path, data: bytes | str, sync: bool = True) -> None:
     """Write `data`, text as UTF-8, whole or not at all; arguments and errors as for `replacing`."""
     with replacing(path, sync) as temporary:
         temporary.write_bytes(data.encode() if isinstance(data, str) else data)

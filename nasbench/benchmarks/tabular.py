@@ -162,10 +162,9 @@ class TabularBenchmark:
         val_acc = self._value(entry, "val_acc", epochs, row, position)
         status = Status.OK
         if math.isnan(val_acc):
-            code = self._value(entry, "status", epochs, row, position) if "status" in entry.arrays else math.nan
-            if not code > 0:
+            status = self._failure(entry, epochs, row, position)
+            if status is Status.OK:
                 return MISSING
-            status = Status(round(code))
         seconds = flops = math.nan
         if "train_seconds" in entry.arrays:
             seconds = self._value(entry, "train_seconds", epochs, row, position)
@@ -174,14 +173,27 @@ class TabularBenchmark:
             flops = BACKWARD_FACTOR * forward * entry.attributes["train_size"] * epochs
         return Outcome(val_acc, Cost(seconds, float(epochs), flops, epochs / self.epochs[-1]), status)
 
+    def _failure(self, entry: Curves, epochs: int, row: int, seed: int | None) -> Status:
+        """How the training ended that has no accuracy; of several seeds, the worst. OK where nothing says so."""
+        if "status" not in entry.arrays:
+            return Status.OK
+        codes = self._plane(entry, "status", epochs)[row]
+        if seed is not None:
+            codes = codes[[min(seed, len(codes) - 1)]]
+        known = codes[~np.isnan(codes)]
+        return Status(int(known.max())) if len(known) else Status.OK
+
     def _value(self, entry: Curves, name: str, epochs: int, row: int, seed: int | None) -> float:
         if seed is None:
             return self._mean(entry, name, epochs)[row]
+        plane = self._plane(entry, name, epochs)
+        return float(plane[row, min(seed, plane.shape[1] - 1)])
+
+    def _plane(self, entry: Curves, name: str, epochs: int) -> np.ndarray:
         key = (name, epochs)
         if key not in self._planes:
             self._planes[key] = entry.at(name, epochs)
-        plane = self._planes[key]
-        return float(plane[row, min(seed, plane.shape[1] - 1)])
+        return self._planes[key]
 
     def _mean(self, entry: Curves, name: str, epochs: int) -> list[float]:
         key = (name, epochs)

@@ -331,8 +331,9 @@ class _Runner:
         run = self.run
         self.known[key] = outcome
         run.steps.append(Step(trial, key[2], outcome, run.ledger.spent, clock))
-        if outcome.status is Status.OK and (trial.epochs, outcome.val_acc) > self.best:
-            self.best = (trial.epochs, outcome.val_acc)
+        found = trial.epochs, outcome.val_acc
+        if outcome.status is Status.OK and found > self.best and not isnan(outcome.val_acc):
+            self.best = found
             run.incumbents.append(Incumbent(len(run.steps) - 1, trial.cell, self.benchmark.score(trial.cell)))
 
     def key(self, trial: Trial) -> tuple:

@@ -28,7 +28,7 @@ def _nasbench_graph() -> Space:
 
 SPACES: dict[str, Callable[[], Space]] = {
     "nasbench201": lambda: CellSpace("nasbench201", (*_OPERATIONS, "avg_pool_3x3"), NAS_BENCH_201_SEED),
-    "transnasbench101_micro": lambda: CellSpace("transnasbench101_micro", _OPERATIONS),
+    "transnasbench101_micro": lambda: CellSpace("transnasbench101_micro", _OPERATIONS, digits=True),
     "nasbench101": _nasbench101,
     "nasbench_graph": _nasbench_graph,
 }

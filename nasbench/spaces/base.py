@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ..errors import NasbenchError
 from ..records import Cell
 
 if TYPE_CHECKING:
@@ -57,11 +58,12 @@ class Space(abc.ABC):
 
     @abc.abstractmethod
     def to_string(self, cell: Any) -> str:
-        """The published notation."""
+        """The cell in words; in NAS-Bench-201 that is the published notation."""
 
     @abc.abstractmethod
     def from_string(self, text: str) -> Any:
-        """The inverse of `to_string`; NasbenchError on malformed text."""
+        """The inverse of `to_string`, which also understands the name that a cell was published under, if that says
+        which it is; NasbenchError on malformed text."""
 
     @abc.abstractmethod
     def to_choices(self, cell: Any) -> tuple[int, ...]:
@@ -98,6 +100,18 @@ class Space(abc.ABC):
     @abc.abstractmethod
     def graph_arrays(self, cells: Sequence[Any] | np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """For graph networks: adjacency [m, v, v] and node features [m, v, f], one graph a cell."""
+
+    def _text(self, text: Any) -> str:
+        """`text` without blanks around it; NasbenchError unless it is text."""
+        if not isinstance(text, str):
+            raise NasbenchError(f"a cell of {self.name} is written as text, not as {text!r}.")
+        return text.strip()
+
+    def _numbered(self, index: Any) -> int:
+        """`index`; NasbenchError unless it is a whole number in 0 .. len-1."""
+        if not isinstance(index, int | np.integer) or not 0 <= index < len(self):
+            raise NasbenchError(f"{self.name} has cells 0 to {len(self) - 1}; there is no cell {index!r}.")
+        return int(index)
 
     def sample(self, rng: np.random.Generator, rule: str | None = None) -> Cell:
         """A cell drawn uniformly; with a `rule`, uniformly over that rule's equivalence classes."""

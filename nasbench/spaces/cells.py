@@ -43,6 +43,7 @@ class CellSpace(Space):
         name: the space's name in tables.
         operations: published operation names; the first two must be `none` and `skip_connect`.
         shuffle_seed: seed of the published numbering; None numbers the cells lexicographically.
+        digits: whether cells were published as codes by node behind what they are stacked in, as 64-41414-3_33_333.
         parameter_free: operations without weights of their own (`none` and `skip_connect` apart).
     """
 
@@ -54,8 +55,10 @@ class CellSpace(Space):
         operations: Sequence[str],
         shuffle_seed: int | None = None,
         parameter_free: Sequence[str] = ("avg_pool_3x3",),
+        digits: bool = False,
     ) -> None:
-        self._arguments = (name, tuple(operations), shuffle_seed, tuple(parameter_free))
+        self._arguments = (name, tuple(operations), shuffle_seed, tuple(parameter_free), digits)
+        self._digits = digits
         self.name = name
         self.operations = tuple(operations)
         self.choices = (len(self.operations),) * len(EDGES)
@@ -90,9 +93,7 @@ class CellSpace(Space):
         return codes
 
     def cell(self, index: int) -> OpCodes:
-        if not isinstance(index, int | np.integer) or not 0 <= index < self._size:
-            raise NasbenchError(f"{self.name} has cells 0 to {self._size - 1}; there is no cell {index!r}.")
-        return self._cells[index]
+        return self._cells[self._numbered(index)]
 
     def index(self, cell: OpCodes) -> int:
         try:
@@ -113,9 +114,15 @@ class CellSpace(Space):
 
     def from_string(self, text: str) -> OpCodes:
         example = f"'{self.to_string(self._cells[0])}'"
-        terms = re.findall(r"([^|+~]+)~(\d)", text) if isinstance(text, str) else []
+        text = self._text(text)
+        published = re.fullmatch(r"(?:\d+-\d+-)?(\d)_(\d\d)_(\d\d\d)", text)
+        if self._digits and published:
+            cell = tuple(int(code) for codes in published.groups() for code in codes)
+            self.index(cell)
+            return cell
+        terms = re.findall(r"([^|+~]+)~(\d)", text)
         shape = "+".join("|" + "|".join(f"{{}}~{a}" for a in range(node)) + "|" for node in range(1, 4))
-        if len(terms) != len(EDGES) or shape.format(*(name for name, _ in terms)) != text.strip():
+        if len(terms) != len(EDGES) or shape.format(*(name for name, _ in terms)) != text:
             raise NasbenchError(f"{text!r} is not a cell of {self.name}; a cell is written like {example}.")
         for name, _ in terms:
             if name not in self.operations:
@@ -126,7 +133,9 @@ class CellSpace(Space):
         return cell
 
     def from_choices(self, values: Sequence[int]) -> OpCodes | None:
-        return tuple(values)
+        cell = tuple(values)
+        self.index(cell)
+        return cell
 
     def sample(self, rng: np.random.Generator, rule: str | None = None) -> OpCodes:
         if rule is None:
@@ -135,6 +144,7 @@ class CellSpace(Space):
         return self._cells[int(representatives[int(rng.random() * len(representatives))])]
 
     def neighbours(self, cell: OpCodes) -> list[OpCodes]:
+        self.index(cell)
         return [
             (*cell[:edge], code, *cell[edge + 1 :])
             for edge in range(len(EDGES))
@@ -143,6 +153,7 @@ class CellSpace(Space):
         ]
 
     def mutate(self, cell: OpCodes, rng: np.random.Generator) -> OpCodes:
+        self.index(cell)
         kinds = len(self.operations)
         if kinds == 1:
             return cell
@@ -156,6 +167,7 @@ class CellSpace(Space):
     def canonical(self, cell: OpCodes, rule: str = "exact") -> Hashable:
         if rule not in RULES:
             raise unknown("equivalence rule", rule, RULES)
+        self.index(cell)
         return RULES[rule](cell, self.operations, self._weightless)
 
     @functools.lru_cache(maxsize=4)  # noqa: B019 - spaces are singletons and live as long as the process
@@ -178,10 +190,10 @@ class CellSpace(Space):
         return graph
 
     def _codes(self, cells: Sequence[OpCodes] | np.ndarray) -> np.ndarray:
-        codes = np.asarray(cells, dtype=np.int64).reshape(-1, len(EDGES))
-        if codes.size and not (codes.min() >= 0 and codes.max() < len(self.operations)):
+        codes = np.asarray(cells).reshape(-1, len(EDGES))
+        if codes.size and not np.isin(codes, range(len(self.operations))).all():
             raise NasbenchError(f"operation codes of {self.name} run from 0 to {len(self.operations) - 1}.")
-        return codes
+        return codes.astype(np.int64)
 
     def encode(self, cells: Sequence[OpCodes] | np.ndarray, encoding: str = "one_hot") -> np.ndarray:
         """Features [m, d], float32.
@@ -198,7 +210,7 @@ class CellSpace(Space):
         codes = self._codes(cells)
         kinds = len(self.operations)
         if encoding == "one_hot":
-            return np.eye(kinds, dtype=np.float32)[codes].reshape(len(codes), -1)
+            return np.eye(kinds, dtype=np.float32)[codes].reshape(len(codes), len(EDGES) * kinds)
         if encoding == "path":
             return self._paths(codes)
         if encoding == "path_counts":

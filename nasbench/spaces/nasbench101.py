@@ -10,6 +10,7 @@ else needs it.
 
 from __future__ import annotations
 
+import bisect
 import functools
 import itertools
 import re
@@ -90,9 +91,7 @@ class NASBench101(Space):
         return table
 
     def cell(self, index: int) -> Cell101:
-        if not 0 <= index < SIZE:
-            raise NasbenchError(f"{self.name} has cells 0 to {SIZE - 1}; there is no cell {index}.")
-        return _cell(int(self._codes[index]))
+        return _cell(int(self._codes[self._numbered(index)]))
 
     def index(self, cell: Cell101) -> int:
         codes, order = self._by_code
@@ -148,17 +147,30 @@ class NASBench101(Space):
         return "|".join([edges, *(self.operations[code] for code in cell.operations)])
 
     def from_string(self, text: str) -> Cell101:
-        """The inverse of `to_string`; a graph that is unpruned or labelled otherwise is brought into form."""
-        edges, *names = text.strip().split("|")
+        """The inverse of `to_string`; a graph that is unpruned or labelled otherwise is brought into form.
+
+        The published hash, 32 hexadecimal digits, is understood as well.
+        """
+        text = self._text(text)
+        if re.fullmatch(r"[0-9a-f]{32}", text):
+            return self._hashed(text)
+        edges, *names = text.split("|")
         vertices = len(names) + 2
         pairs = [(int(i), int(j)) for i, j in re.findall(r"(\d)-(\d)", edges)]
-        if edges != "+".join(f"{i}-{j}" for i, j in pairs) or any(max(pair) >= vertices for pair in pairs):
+        if not pairs or edges != "+".join(f"{i}-{j}" for i, j in pairs) or any(max(pair) >= vertices for pair in pairs):
             raise NasbenchError(
                 f"{text!r} is not a cell of {self.name}; a cell is written like '0-1+0-2+1-2|maxpool3x3'."
             )
         matrix = np.zeros((vertices, vertices), dtype=np.int8)
         matrix[tuple(zip(*pairs, strict=True))] = 1
         return self.from_matrix(matrix, names)
+
+    def _hashed(self, text: str) -> Cell101:
+        """The cell of a published hash, in whose order cells are numbered."""
+        index = bisect.bisect_left(range(SIZE), text, key=lambda i: _hash(int(self._codes[i])))
+        if index == SIZE or self.module_hash(self.cell(index)) != text:
+            raise NasbenchError(f"{self.name} has no cell with the hash {text}.")
+        return self.cell(index)
 
     def to_choices(self, cell: Cell101) -> tuple[int, ...]:
         """26 decisions: whether each of the 21 edges in SLOTS is there, and the operation of vertices 1 .. 5.
@@ -285,7 +297,8 @@ class NASBench101(Space):
             return paths if encoding == "path_counts" else np.minimum(paths, 1)
         edges, features = values[:, : len(SLOTS)], self._operation_features(values)
         if encoding == "one_hot":
-            return np.concatenate([edges, features.reshape(len(values), -1)], axis=1, dtype=np.float32)
+            flat = features.reshape(len(values), INTERIOR * KINDS)
+            return np.concatenate([edges, flat], axis=1, dtype=np.float32)
         if encoding in ("counts", "summary"):
             parts = [features.sum(axis=1), edges.sum(axis=1, keepdims=True)]
             if encoding == "summary":

@@ -90,9 +90,7 @@ class NASBenchGraph(Space):
         return list(map(tuple, self.cells.tolist()))
 
     def cell(self, index: int) -> Cell:
-        if not 0 <= index < SIZE:
-            raise NasbenchError(f"{self.name} has cells 0 to {SIZE - 1}; there is no cell {index}.")
-        return self._cells[index]
+        return self._cells[self._numbered(index)]
 
     def index(self, cell: Cell) -> int:
         """The index of the cell, in whichever of its arrangements it is given."""
@@ -143,7 +141,7 @@ class NASBenchGraph(Space):
 
     def from_string(self, text: str) -> Cell:
         """The inverse of `to_string`; links of the same tree in another order are understood too."""
-        links, *names = text.strip().split("|")
+        links, *names = self._text(text).split("|")
         if len(links) != PLACES or not (links.isascii() and links.isdecimal()) or len(names) != PLACES:
             raise NasbenchError(
                 f"{text!r} is not a cell of {self.name}; a cell is written like '0012|gcn|gat|fc|skip'."
@@ -230,10 +228,10 @@ class NASBenchGraph(Space):
 
     def _decisions(self, cells: Sequence[Cell] | np.ndarray) -> np.ndarray:
         """Decisions [m, 5] of cells in whichever arrangement, in the space's own."""
-        values = np.asarray(cells, dtype=np.int64).reshape(-1, len(self.choices))
-        if values.size and not (values.min() >= 0 and values.max() < KINDS):
+        values = np.asarray(cells).reshape(-1, len(self.choices))
+        if values.size and not np.isin(values, range(KINDS)).all():
             raise NasbenchError(f"decisions of {self.name} run from 0 to {KINDS - 1}.")
-        index = self._indices[values @ _RAW]
+        index = self._indices[values.astype(np.int64) @ _RAW]
         if (index < 0).any():
             raise NasbenchError(f"{self.name} has no cell of skip connections only.")
         return self.cells[index].astype(np.int64)
@@ -253,7 +251,7 @@ class NASBenchGraph(Space):
             return sequences if encoding == "path_counts" else np.minimum(sequences, 1)
         codes = np.eye(KINDS, dtype=np.float32)[values]
         if encoding == "one_hot":
-            return codes.reshape(len(values), -1)
+            return codes.reshape(len(values), len(self.choices) * KINDS)
         if encoding in ("counts", "summary"):
             counts = codes[:, 1:].sum(axis=1)
             if encoding == "counts":

@@ -64,9 +64,7 @@ class PartialSpace(Space):
         return decisions
 
     def cell(self, index: int) -> Any:
-        if not 0 <= index < len(self):
-            raise NasbenchError(f"this part of {self.name} has cells 0 to {len(self) - 1}; there is no cell {index}.")
-        return self._whole.cell(int(self.indices[index]))
+        return self._whole.cell(int(self.indices[self._numbered(index)]))
 
     def index(self, cell: Any) -> int:
         index = self._whole.index(cell)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import itertools
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
@@ -43,7 +43,8 @@ class Curves:
         task: name of the task, e.g. "cifar10".
         epochs: the epochs that were recorded, ascending; the last is the schedule's length.
         arrays: arrays named as in METRICS with axes [row], [row, seed] or [row, seed, epoch]; a seed or epoch axis of
-            length 1 stands for all. `val_acc` is required; nan marks what was not measured.
+            length 1 stands for all, but for accuracies and losses, which need every recorded epoch. `val_acc` is
+            required; nan marks what was not measured.
         seeds: label of every position on the seed axis; 0, 1, 2 ... if left out.
         attributes: provenance of this task: data hash, sizes, device, ... (JSON values).
     """
@@ -96,6 +97,11 @@ class Curves:
                     f"{name!r} of {self.task!r} is a {array.dtype} array of shape {shape}; "
                     f"it must be real, with axes [row, seed, epoch] = {limits} (trailing axes may be left out)."
                 )
+            if (name.endswith("_acc") or name == "train_loss") and _length(array, 2) < len(self.epochs):
+                raise NasbenchError(
+                    f"{name!r} of {self.task!r} has {_length(array, 2)} of {len(self.epochs)} epochs, "
+                    f"{_ranges(self.epochs)}: it needs all of them, [row, seed, epoch], nan where nothing was measured."
+                )
             known = array[~np.isnan(array)] if np.issubdtype(array.dtype, np.floating) else array
             low, high = (known.min(), known.max()) if known.size else (0, 0)
             most = 100 + 1e-3 if name.endswith("_acc") else np.finfo(np.float64).max
@@ -104,6 +110,8 @@ class Curves:
                 raise NasbenchError(
                     f"{name!r} of {self.task!r} has impossible values, from {low} to {high}; it is {METRICS[name]}."
                 )
+            if name == "status" and not np.isin(known, (0, 1, 2)).all():
+                raise NasbenchError(f"'status' of {self.task!r} is one of 0, 1 and 2: {METRICS[name]}.")
 
     @property
     def schedule(self) -> int:
@@ -147,6 +155,24 @@ class Curves:
         if "status" in self.arrays:
             trained = trained | (self.at("status", self.schedule) > 0)
         return np.broadcast_to(trained, (len(trained), len(self.seeds)))
+
+
+def refuse_fractions(curves: Iterable[Curves], rows: int) -> None:
+    """NasbenchError if an accuracy of a task, known in `rows` rows or more, never is above 1: it is a percentage."""
+    highest: dict[tuple[str, str], float] = {}
+    known: dict[tuple[str, str], int] = {}
+    for entry in curves:
+        for name in entry.arrays:
+            if name.endswith("_acc"):
+                values, key = entry.full(name), (entry.task, name)
+                there = ~np.isnan(values)
+                highest[key] = max(highest.get(key, 0.0), float(values[there].max(initial=0)))
+                known[key] = max(known.get(key, 0), int(there.any(axis=(1, 2)).sum()))
+    for (task, name), value in highest.items():
+        if 0 < value <= 1 and known[task, name] >= rows:
+            raise NasbenchError(
+                f"no {name} of {task!r} is above {value:g}, and accuracies are percentages: multiply them by 100."
+            )
 
 
 def _length(array: np.ndarray, axis: int) -> int:

@@ -87,8 +87,7 @@ def write(table: Table, path: Path) -> Path:
             rows = max(1, CHUNK_BYTES * len(array) // max(1, array.nbytes))
             chunks = (min(rows, max(1, len(array))), *array.shape[1:])
             file.create_dataset(name, data=array, chunks=chunks, compression="gzip", compression_opts=9, shuffle=True)
-    with data.getbuffer() as content:
-        write_whole(path, content)
+    write_whole(path, data.getvalue())  # not a view, which an error on the way would keep alive
     return path
 
 

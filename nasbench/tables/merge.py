@@ -17,6 +17,8 @@ from ..spaces import Space
 from .curves import Curves
 from .table import Table
 
+OF_TRAININGS = ("val_acc", "test_acc", "train_acc", "train_loss", "status")
+"""Arrays that say of a seed that it was trained: one value a row stands for that table's seeds, and no others."""
 OF_THE_SCHEDULE = ("train_seconds", "latency_seconds", "parameters", "flops", "status")
 """Arrays that say the same at every epoch, or (seconds) that the epochs share evenly, where they lack an
 epoch axis."""
@@ -98,7 +100,8 @@ def _merge_curves(parts: list[tuple[np.ndarray, Curves]], cells: np.ndarray, spa
     arrays = {}
     for name in dict.fromkeys(name for entry in entries for name in entry.arrays if name != "trainer"):
         having = [(rows, entry) for rows, entry in parts if name in entry.arrays]
-        merged = _merge_by_row(having, name, len(cells))
+        stand = name not in OF_TRAININGS or all(entry.seeds == seeds for _, entry in having)
+        merged = _merge_by_row(having, name, len(cells)) if stand else None
         if merged is None:
             merged = _merge_by_training(having, name, seeds, epochs, cells, space)
         kinds = [entry.arrays[name].dtype for _, entry in having]

@@ -19,12 +19,14 @@ import numpy as np
 
 from ..errors import NasbenchError, unknown
 from ..spaces import Space, open_space
-from .curves import Curves
+from .curves import Curves, refuse_fractions
 
 if TYPE_CHECKING:
     import pandas as pd
 
 ROWS = ("cells", "classes")
+FRACTIONS = 20
+"""Rows whose accuracies are all at most 1 that are taken for fractions: fewer may be networks that learned nothing."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -90,7 +92,13 @@ class Table:
         cells: np.ndarray | None = None,
         attributes: Mapping[str, Any] | None = None,
     ) -> Table:
-        """A table from anybody's own results, checked; arguments as for the class. NasbenchError on wrong shapes."""
+        """A table from anybody's own results, checked; arguments as for the class.
+
+        NasbenchError on wrong shapes and impossible values, among them accuracies that look like fractions.
+        """
+        if isinstance(curves, Curves):
+            raise NasbenchError("a table takes a list of curves, one of each task and schedule, not one by itself.")
+        curves = list(curves)
         space = open_space(space) if isinstance(space, str) else space
         if cells is not None:
             cells = np.asarray(cells)
@@ -112,6 +120,7 @@ class Table:
         for schedules in table._curves.values():
             for entry in schedules.values():
                 entry.check(len(table))
+        refuse_fractions((entry for schedules in table._curves.values() for entry in schedules.values()), FRACTIONS)
         return table
 
     def __len__(self) -> int:
@@ -191,7 +200,8 @@ class Table:
         Args:
             cell: a cell, or its published string.
             epochs: after how many epochs of the schedule; by default all of them.
-            seed: label of one training seed; None averages those that exist.
+            seed: label of one training seed; None averages those that exist. A cell that was not trained with it
+                has no accuracy and no `seeds`.
         """
         if isinstance(cell, str):
             cell = self.space.from_string(cell)
@@ -204,22 +214,23 @@ class Table:
             known = ", ".join(map(str, entry.seeds))
             raise NasbenchError(f"{task!r} has no training seed {seed}; seeds: {known}.")
         entry.at("val_acc", epochs)
+        exist = entry.valid[row]
+        trained = seed is None or bool(exist[entry.seeds.index(seed)])
 
         def value(name: str) -> float:
-            if name not in entry.arrays:
+            if name not in entry.arrays or (name == "train_seconds" and not trained):
                 return math.nan
             if seed is None:
                 return float(entry.mean(name, epochs)[row])
             plane = entry.at(name, epochs)[row]
             return float(plane[min(entry.seeds.index(seed), len(plane) - 1)])
 
-        exist = entry.valid[row]
-        used = [label for label, there in zip(entry.seeds, exist, strict=True) if there]
+        used = [label for label, there in zip(entry.seeds, exist, strict=True) if there and seed in (None, label)]
         return Result(
             cell=self.space.to_string(cell),
             task=task,
             epochs=epochs,
-            seeds=tuple(used) if seed is None else (seed,),
+            seeds=tuple(used),
             val_acc=value("val_acc"),
             test_acc=value("test_acc"),
             train_seconds=value("train_seconds"),

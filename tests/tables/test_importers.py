@@ -619,7 +619,7 @@ def test_a_csv_may_hold_learning_curves(tmp_path: Path) -> None:
         ),
         (
             ["cell,task,epochs,val_acc", "3,t,9,0.5", "4,t,9,0.97"],
-            "no accuracy is above 0.97, and they are percentages",
+            "no val_acc of .t. is above 0.97, and accuracies are percentages",
         ),
         (["cell,task,epochs,val_acc", "3,t,nine,1"], "line 2, column epochs: 'nine' is not a whole number"),
         (

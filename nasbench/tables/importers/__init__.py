@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import inspect
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -57,9 +58,20 @@ def guess_kind(source: str | Path) -> str:
         return "nats"
     if path.name.startswith("nas_bench_graph-"):
         return "nas-bench-graph"
+    if path.suffix.lower() == ".npz" and _names(path) >= {"cells.npy", "op_names.npy"}:
+        return "transnasbench101"
     if path.suffix.lower() in _SUFFIXES:
         return _SUFFIXES[path.suffix.lower()]
     raise NasbenchError(f"cannot tell what {path} holds; name the kind: {', '.join(IMPORTERS)}.")
+
+
+def _names(path: Path) -> set[str]:
+    """What an npz file holds; nothing if it cannot be read."""
+    try:
+        with zipfile.ZipFile(path) as file:
+            return set(file.namelist())
+    except (OSError, zipfile.BadZipFile):
+        return set()
 
 
 def import_table(kind: str | None, source: str | Path | None = None, **options: Any) -> Table:

@@ -37,7 +37,7 @@ import numpy as np
 
 from ...errors import NasbenchError, unknown
 from ...spaces import Space, open_space
-from ..curves import METRICS, Curves
+from ..curves import METRICS, Curves, refuse_fractions
 from ..table import Table
 
 REQUIRED = ("cell", "task", "epochs", "val_acc")
@@ -45,6 +45,7 @@ LABELS = ("cell", "task", "epochs", "seed", "epoch")
 ACCURACIES = ("val_acc", "test_acc", "train_acc")
 OF_THE_CELL = ("latency_seconds", "parameters", "flops")
 WHOLE = ("parameters", "flops", "status")
+ABOUT = ("space", "rows", "attributes", "curves")
 
 
 def import_npz(path: str | Path, space: str | None = None, attributes: Mapping[str, Any] | None = None) -> Table:
@@ -249,21 +250,32 @@ def _about(text: str, path: Path) -> dict[str, Any]:
         about = json.loads(text)
     except json.JSONDecodeError as error:
         raise NasbenchError(f"the description in {path} is not JSON: {error}.") from None
-    if not isinstance(about, dict) or not all(isinstance(about.get(k, {}), dict) for k in ("attributes", "curves")):
+    parts = (about.get(name, {}) for name in ("attributes", "curves")) if isinstance(about, dict) else [None]
+    if not all(isinstance(part, dict) for part in parts):
         raise NasbenchError(f"the description in {path} must be a JSON object, as must its attributes and curves.")
+    for name in about:
+        if name not in ABOUT:
+            raise unknown(f"name in the description in {path}", name, ABOUT)
+    for group, attributes in about.get("curves", {}).items():
+        if not isinstance(attributes, dict):
+            raise NasbenchError(f"the description in {path} has attributes of {group} that are no JSON object.")
     return about
 
 
 def _space(name: str | None, about: dict[str, Any], path: Path) -> Space:
-    name = name or about.get("space")
-    if not name:
-        raise NasbenchError(f"{path} does not name its cell space; give it, e.g. space='nasbench201'.")
-    return open_space(str(name))
+    own = about.get("space")
+    if not name and not own:
+        hint = "`--space nasbench201`, or space='nasbench201' from Python"
+        raise NasbenchError(f"{path} does not name its cell space; give it, as in {hint}.")
+    if name and own and name != own:
+        raise NasbenchError(f"{path} has cells of {own}, not of {name}.")
+    return open_space(str(name or own))
 
 
 def _indices(cells: np.ndarray, space: Space, path: Path) -> np.ndarray:
     if cells.ndim != 1 or cells.dtype.kind not in "iuUS":
-        raise NasbenchError(f"{path}: `cells` must be strings or whole numbers along one axis, not {cells.dtype}.")
+        what = f"a {cells.dtype} array of shape {cells.shape}"
+        raise NasbenchError(f"{path}: `cells` must be strings or whole numbers along one axis, not {what}.")
     if cells.dtype.kind in "iu":
         for index in cells[(cells < 0) | (cells >= len(space))][:1].tolist():
             raise NasbenchError(f"{path}: cells of {space.name} are 0 to {len(space) - 1}; {index} is outside.")
@@ -286,6 +298,18 @@ def _curves(
         raise NasbenchError(f"{path}: {error}") from None
 
 
+def _accumulates(entry: Curves) -> bool:
+    """Whether seconds add up along the epochs of nine trainings in ten; of two machines' curves one may fall once."""
+    if "train_seconds" not in entry.arrays or entry.full("train_seconds").shape[2] == 1:
+        return True
+    seconds = entry.full("train_seconds").astype(np.float64)
+    steps = np.diff(seconds, axis=2)
+    known = ~np.isnan(steps)
+    grows = ~(steps < 0).any(axis=2) & (np.where(known, steps, 0).sum(axis=2) > 0)
+    measured = known.any(axis=2)
+    return not measured.any() or float(grows[measured].mean()) > 0.9
+
+
 def _table(
     space: Space,
     curves: list[Curves],
@@ -297,15 +321,15 @@ def _table(
     notes = about.get("attributes", {}) | dict(attributes or {})
     try:
         table = Table.from_arrays(space, curves, about.get("rows", "cells"), cells, notes)
+        refuse_fractions(curves, 2)
     except NasbenchError as error:
         raise NasbenchError(f"{path}: {error}") from None
-    found = [np.nan_to_num(entry.arrays[name]) for entry in curves for name in ACCURACIES if name in entry.arrays]
-    highest = max(values.max() for values in found)
-    if 0 < highest <= 1 and max(map(len, found)) > 1:
-        raise NasbenchError(
-            f"{path}: no accuracy is above {highest:g}, and they are percentages: multiply them by 100."
-        )
     for entry in curves:
+        if not _accumulates(entry):
+            raise NasbenchError(
+                f"{path}: train_seconds of {entry.task!r} do not grow from epoch to epoch; they are those of the "
+                "training up to and including the epoch, not of the epoch alone."
+            )
         for name in ACCURACIES:
             values = entry.arrays.get(name, np.zeros(1))
             outside = (values < 0) | (values > 100)

@@ -3,6 +3,7 @@
     cells       [row, 6]  operation codes in the edge order 0-1, 0-2, 1-2, 0-3, 1-3, 2-3
     op_names    [4]       what the codes mean
     TASK        [row]     final validation result, percent, larger is better
+    edges       [6]       that order in words, "0-1" and so on; may be left out
 
 Duan et al., "TransNAS-Bench-101: Improving Transferability and Generalizability of Cross-Task Neural Architecture
 Search", CVPR 2021 (arXiv:2105.11871). Of its seven tasks the four that are measured in percent can be imported; the
@@ -15,9 +16,10 @@ from pathlib import Path
 
 import numpy as np
 
-from ...errors import NasbenchError
+from ...errors import NasbenchError, unknown
 from ...spaces import Space, open_space
-from ..curves import Curves
+from ...spaces.cells import EDGES
+from ..curves import Curves, refuse_fractions
 from ..table import Table
 from .arrays import load_arrays
 
@@ -29,6 +31,7 @@ TASKS: dict[str, tuple[int, int, str]] = {
 }
 """Task -> epochs and classes, by the authors' configuration files, and what is measured in percent."""
 OTHERS = ("room_layout", "autoencoder", "normal")
+LAYOUT = ("cells", "op_names", "edges")
 
 ATTRIBUTES = {
     "name": "transnasbench101_micro",
@@ -58,19 +61,31 @@ def import_transnasbench101(path: str | Path) -> Table:
             raise NasbenchError(
                 f"{path} has results of {task}, which are no percentages: tables hold {', '.join(TASKS)} of this space."
             )
-        if task in TASKS:
+        elif task in TASKS:
             if values.shape != (len(cells),):
                 raise NasbenchError(f"{path}: {task} is an array {values.shape} for {len(cells)} cells.")
             epochs, n_classes, metric = TASKS[task]
+            if np.issubdtype(values.dtype, np.floating) and np.isnan(values).all():
+                raise NasbenchError(f"{path} has no result of {task}: every value is nan.")
             attributes = {"metric": metric, "n_classes": n_classes}
             curves.append(Curves(task, (epochs,), {"val_acc": values}, attributes=attributes))
+        elif task not in LAYOUT:
+            raise unknown(f"array in {path}", task, (*LAYOUT, *TASKS))
     if not curves:
         raise NasbenchError(f"{path} has no results of {', '.join(TASKS)}.")
-    return Table.from_arrays(space, curves, cells=cells, attributes=ATTRIBUTES)
+    try:
+        table = Table.from_arrays(space, curves, cells=cells, attributes=ATTRIBUTES)
+        refuse_fractions(curves, 2)
+    except NasbenchError as error:
+        raise NasbenchError(f"{path}: {error}") from None
+    return table
 
 
 def _cells(found: dict[str, np.ndarray], space: Space, path: Path) -> np.ndarray:
     """The index [row] of every row's cell."""
+    order = [f"{a}-{b}" for a, b in EDGES]
+    if "edges" in found and found["edges"].tolist() != order:
+        raise NasbenchError(f"{path} has edges in another order than {', '.join(order)}.")
     try:
         codes, names = found["cells"], found["op_names"].tolist()
         own = map(space.operations.index, names)
