@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 
 from nasbench.runs.budget import Kind
-from nasbench.spaces.drawing import OPERATION_COLOURS
+from nasbench.spaces.drawing import OPERATION_COLOURS, OPERATION_LABELS
 
 from .findings import listed
 from .statistics import estimate
@@ -139,7 +139,7 @@ def figure(study: Study, cells: pd.DataFrame, order: Sequence[str]) -> Figure:
         colour = OPERATION_COLOURS.get(operation, "#7d5ba6")
         ax.barh(
             range(len(order)), part, left=start, height=0.76, color=colour, edgecolor="white", linewidth=0.6,
-            label=operation,
+            label=OPERATION_LABELS.get(operation, operation),
         )  # fmt: skip
         start = start + part
     ax.set_xlim(0, max(1.0, float(start.max())))

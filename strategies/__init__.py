@@ -8,13 +8,14 @@ import importlib
 import importlib.util
 import sys
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from nasbench.errors import NasbenchError, first_line, unknown
+from nasbench.runs.identity import said
 from nasbench.runs.strategy import Factory, Problem, Strategy
 
 
@@ -164,8 +165,8 @@ def select(names: Iterable[str] | str) -> dict[str, Factory]:
     chosen: dict[str, Factory] = {}
     for name in [names] if isinstance(names, str) else names:
         if ":" in name:
-            own = OwnFile(*name.rsplit(":", 1))
-            own.load()
+            path, _, called = name.rpartition(":")
+            own = OwnFile(path, called).described()
             name = own.name
             factory: Factory = own
         elif name in CATALOGUE:
@@ -180,11 +181,19 @@ def select(names: Iterable[str] | str) -> dict[str, Factory]:
 
 @dataclass(frozen=True)
 class OwnFile:
-    """A strategy in a user's own file; can be sent to other processes, which load the file themselves."""
+    """A strategy in a user's own file; can be sent to other processes, which load the file themselves.
+
+    Its class may say under which `family` reports show it and, if that is "multi-objective", its second `objective`.
+    """
 
     path: str
     name: str
     family: str = "own"
+    settings: Mapping[str, Any] = field(default_factory=dict)
+
+    def described(self) -> OwnFile:
+        """With what its class says of itself; errors as for `load`."""
+        return replace(self, **said(self.load()))
 
     def load(self) -> Any:
         """The class; NasbenchError if the file or the class is not there or the file cannot be imported."""

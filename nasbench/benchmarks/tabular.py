@@ -16,7 +16,7 @@ from ..spaces import Space
 from ..spaces.partial import PartialSpace
 from ..tables import PROXIES, Curves, Table
 from ..tables.source_tasks import Sources
-from .base import Images
+from .base import Benchmark, Images
 
 if TYPE_CHECKING:
     from ..tasks import Task
@@ -30,7 +30,7 @@ BACKWARD_FACTOR = 3
 """Training FLOPs per example over forward FLOPs: one forward pass, and a backward pass of twice its size."""
 
 
-class TabularBenchmark:
+class TabularBenchmark(Benchmark):
     """One task of a table.
 
     A trial without a seed is answered with the mean over the seeds that exist, at the mean cost of one training.

@@ -31,14 +31,14 @@ from ..training.tabulate import (
     setting_skeleton,
     task_attributes,
 )
-from .base import Images
+from .base import Benchmark, Images
 from .tabular import BACKWARD_FACTOR, MISSING, without_test
 
 KEEP_EVERY, KEEP_SECONDS = 100, 60.0
 """Trainings, or seconds, after which what was trained is written to the folder of shards."""
 
 
-class TrainingBenchmark:
+class TrainingBenchmark(Benchmark):
     """One task under one protocol, trained when it is asked for.
 
     A trial of fewer epochs than the protocol's stops early on the same schedule, so its curve is the first part of

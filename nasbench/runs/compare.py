@@ -146,8 +146,11 @@ def _own_files(manifest: dict[str, Any]) -> dict[str, Factory]:
     """The strategies of a folder that lie in files of their own."""
     from strategies import OwnFile
 
-    paths = {name: entry["path"] for name, entry in manifest["strategies"].items() if "path" in entry}
-    return {name: OwnFile(path, name) for name, path in paths.items()}
+    own = {name: entry for name, entry in manifest["strategies"].items() if "path" in entry}
+    return {
+        name: OwnFile(entry["path"], name, entry.get("family", "own"), entry.get("settings", {}))
+        for name, entry in own.items()
+    }
 
 
 def _check_strategy(folder: Path, manifest: dict[str, Any], name: str, description: dict[str, Any]) -> None:

@@ -28,16 +28,27 @@ def describe(factory: Any) -> dict[str, Any]:
     listed = hasattr(factory, "where") or hasattr(factory, "path")  # in strategies.CATALOGUE, or a file of one's own
     if listed and dataclasses.is_dataclass(factory) and not isinstance(factory, type):
         home = getattr(factory, "where", ""), getattr(factory, "path", "")
-        return {**dataclasses.asdict(factory), "sha256": file_digest(*home)}
+        fields = dataclasses.asdict(factory)
+        if home[1] and not fields["settings"]:
+            del fields["settings"]
+        return {**fields, "sha256": file_digest(*home)}
     if isinstance(factory, functools.partial):
         settings = [*factory.args, *sorted(factory.keywords.items())]
         return {**describe(factory.func), "settings": _code(settings, getattr(factory.func, "__module__", ""))}
     named = factory if hasattr(factory, "__qualname__") else type(factory)
     return {
         "where": f"{named.__module__}:{named.__qualname__}",
-        "family": getattr(factory, "family", "own"),
+        "family": "own",
+        **said(factory),
         "sha256": _code(factory, named.__module__),
     }
+
+
+def said(strategy: Any) -> dict[str, Any]:
+    """What a strategy of one's own says of itself: its `family`, and as a setting its `objective`."""
+    family, objective = (getattr(strategy, name, None) for name in ("family", "objective"))
+    found: dict[str, Any] = {"family": family} if isinstance(family, str) and family else {}
+    return found | ({"settings": {"objective": objective}} if isinstance(objective, str) and objective else {})
 
 
 def same(old: dict[str, Any], new: dict[str, Any]) -> bool:

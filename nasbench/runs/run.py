@@ -90,9 +90,9 @@ def generator(seed: int, *names: str) -> np.random.Generator:
 
     NasbenchError for a seed that is not a whole number of at least 0.
     """
-    if not isinstance(seed, int) or seed < 0:
+    if not isinstance(seed, int | np.integer) or seed < 0:
         raise NasbenchError(f"a run's seed is a whole number of at least 0, not {seed!r}.")
-    return np.random.default_rng([seed, *(zlib.crc32(name.encode()) for name in names)])
+    return np.random.default_rng([int(seed), *(zlib.crc32(name.encode()) for name in names)])
 
 
 def check_budget(benchmark: Benchmark, budget: Budget) -> None:

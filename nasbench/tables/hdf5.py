@@ -63,7 +63,10 @@ def _about(table: Table, datasets: Mapping[str, np.ndarray]) -> str:
         ],
         "sha256": {name: _digest(array) for name, array in datasets.items()},
     }
-    return json.dumps(about, sort_keys=True, separators=(",", ":"), allow_nan=False)
+    try:
+        return json.dumps(about, sort_keys=True, separators=(",", ":"), allow_nan=False)
+    except (TypeError, ValueError) as error:
+        raise NasbenchError(f"the attributes of a table are values of JSON: {error}.") from None
 
 
 def content_checksum(table: Table) -> str:

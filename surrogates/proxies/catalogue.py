@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import importlib.util
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -18,7 +19,7 @@ class Entry:
     """A proxy by name: calling it with a Probe scores that probe's cell, importing its module only then.
 
     Attributes:
-        where: "module:function".
+        where: "module:function", the module one of this package or any that can be imported.
         paper: where it was published.
         needs: of `weights`, `network` (one through which the image can pass: a constant cell has no score), `images`,
             `labels` and `batches` (several of them); nothing for a count.
@@ -51,7 +52,9 @@ class Entry:
 
     def _function(self) -> Callable[[Any], Any]:
         module, _, name = self.where.partition(":")
-        found: Callable[[Any], Any] = getattr(importlib.import_module(f"{__package__}.{module}"), name)
+        inside = f"{__package__}.{module}"
+        home = inside if importlib.util.find_spec(inside) else module
+        found: Callable[[Any], Any] = getattr(importlib.import_module(home), name)
         return found
 
 

@@ -17,9 +17,12 @@ from nasbench.benchmarks import TabularBenchmark
 from nasbench.errors import NasbenchError
 from nasbench.runs import Budget, Results, Suite, compare, run, suites
 from nasbench.runs.compare import _benchmarks
+from nasbench.runs.identity import describe
 from nasbench.runs.store import COLUMNS
 from nasbench.spaces import open_space
 from nasbench.tables import open_table
+from reports import pareto
+from reports.study import Study
 
 SMALL = Suite("small", ("cifar10", "cifar100"), ("random_search", "local_search"), seeds=3, budget="12evals")
 VARYING = {"timings.csv", "provenance.json"}
@@ -291,6 +294,27 @@ def test_a_folder_with_an_own_strategy_can_grow(tmp_path, monkeypatch):
     with pytest.raises(NasbenchError, match=r"there is no file .*own.py"):
         compare(suite.replace(strategies=("local_search",), seeds=5), strategies.CATALOGUE, "r", jobs=1)
     assert content(tmp_path / "r") == before
+
+
+def test_an_own_strategy_may_name_its_family_and_objective(tmp_path):
+    """Reports then judge its fronts as those of the built-in ones, and the folder can grow as before."""
+    text = OWN.replace("class Mine:", 'class Mine:\n    family = "multi-objective"\n    objective = "parameters"\n')
+    (tmp_path / "own.py").write_text(text)
+    suite = SMALL.replace(strategies=(f"{tmp_path}/own.py:Mine",), tasks=("cifar10",))
+    results = compare(suite, {}, tmp_path / "r", jobs=2)
+    described = results.manifest["strategies"]["Mine"]
+    assert described["family"] == "multi-objective"
+    assert described["settings"] == {"objective": "parameters"}
+    assert pareto.objectives(Study(tmp_path / "r")) == ["parameters"]
+    grown = compare(suite.replace(strategies=("random_search",), seeds=4), strategies.CATALOGUE, tmp_path / "r", jobs=1)
+    assert set(grown.runs.groupby("strategy").size()) == {4}
+    namespace: dict = {"__name__": __name__}
+    exec(text, namespace)
+    assert describe(namespace["Mine"])["settings"] == {"objective": "parameters"}
+    (tmp_path / "plain.py").write_text(OWN)
+    plain = describe(strategies.select([f"{tmp_path}/plain.py:Mine"])["Mine"])
+    assert plain["family"] == "own"
+    assert "settings" not in plain
 
 
 def test_a_suite_file_names_files_beside_it(tmp_path, monkeypatch):

@@ -185,3 +185,40 @@ def test_drawing_except_what_is_taken_is_uniform_over_the_rest():
     assert set(drawn) == left
     assert 60 < drawn.count(space.cell(9)) < 140
     assert space.sample_except(taken | left, rng) is None
+
+
+@pytest.mark.parametrize("name", ["nasbench201", "transnasbench101_micro", "nasbench_graph"])
+def test_no_cells_have_as_many_features_as_one(name):
+    space = open_space(name)
+    for encoding in space.encodings:
+        assert space.encode([], encoding).shape == (0, space.encode([space.cell(5)], encoding).shape[1])
+
+
+@pytest.mark.parametrize(
+    "what",
+    [
+        lambda space: space.cell("a"),
+        lambda space: space.cell(1.0),
+        lambda space: space.cell(-1),
+        lambda space: space.from_string(3),
+        lambda space: space.from_string(""),
+        lambda space: space.from_choices([9] * 7),
+        lambda space: space.neighbours((9,) * 6),
+        lambda space: space.mutate((9,) * 6, np.random.default_rng(0)),
+        lambda space: space.canonical((9,) * 6),
+        lambda space: space.encode([(0.5,) * len(space.choices)], "one_hot"),
+    ],
+)
+@pytest.mark.parametrize("name", ["nasbench201", "nasbench_graph"])
+def test_what_is_no_cell_is_one_sentence(name, what):
+    with pytest.raises(NasbenchError, match=r"cell|code|decision"):
+        what(open_space(name))
+
+
+def test_published_names_of_transnasbench101_are_understood():
+    space = open_space("transnasbench101_micro")
+    assert space.from_string("64-41414-3_21_103") == space.from_string("3_21_103") == (3, 2, 1, 1, 0, 3)
+    with pytest.raises(NasbenchError, match="is not a cell of transnasbench101_micro"):
+        space.from_string("64-41414-4_21_103")
+    with pytest.raises(NasbenchError, match="is not a cell of nasbench201; a cell is written like"):
+        SPACE.from_string("3_21_103")

@@ -346,3 +346,12 @@ def test_cache_folder_that_cannot_be_written(counted, tmp_path, monkeypatch):
 def test_vectorised_md5(message):
     array = np.frombuffer(message, dtype=np.uint8).reshape(1, -1)
     assert enumeration.md5_many(array).tobytes() == hashlib.md5(message).digest()
+
+
+def test_published_hashes_name_their_cells():
+    for index in (0, 1, 2_000, 423_623):
+        cell = SPACE.cell(index)
+        assert SPACE.from_string(SPACE.module_hash(cell)) == cell
+    for text in ("f" * 32, "0" * 32):
+        with pytest.raises(NasbenchError, match=f"has no cell with the hash {text}"):
+            SPACE.from_string(text)

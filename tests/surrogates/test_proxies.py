@@ -15,6 +15,7 @@ from nasbench.networks import Skeleton, count_flops, count_parameters, prune
 from nasbench.tasks import load_task
 from nasbench.training import Arrays, Protocol, task_protocol
 from surrogates.proxies import PROXIES, score, score_cells
+from surrogates.proxies.catalogue import Entry
 
 CELLS = [(3, 0, 1, 3, 1, 2), (1, 1, 1, 1, 1, 1), (2, 3, 4, 0, 0, 3), (4, 2, 3, 3, 1, 2), (0, 0, 0, 4, 0, 0)]
 CONSTANT = (3, 3, 3, 0, 0, 0)
@@ -174,3 +175,13 @@ def test_a_skeleton_will_do(digits):
 def test_torch_is_imported_only_to_score():
     code = "import sys, surrogates.proxies; print('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "False\n"
+
+
+def test_a_proxy_of_ones_own_lives_anywhere(digits, tmp_path, monkeypatch):
+    (tmp_path / "own_proxy.py").write_text(
+        "def edges(probe):\n    return float(sum(code > 0 for code in probe.cell))\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setitem(PROXIES, "edges", Entry("own_proxy:edges", "nobody"))
+    scores = score_cells(CELLS[:2], digits, PROTOCOL, ["edges"])[0]["edges"]
+    assert scores.tolist() == [5, 6]

@@ -286,12 +286,12 @@ def test_a_bad_nats_folder_is_told_in_one_sentence(tmp_path: Path) -> None:
     with pytest.raises(NasbenchError, match="has no files named like"):
         import_nats(tmp_path)
     good = put(tmp_path, "000002", nats_content(name_of(2)))
-    content = good.read_bytes()
+    whole = good.read_bytes()
 
-    good.write_bytes(content[: len(content) // 2])
+    good.write_bytes(whole[: len(whole) // 2])
     with pytest.raises(NasbenchError, match=r"000002.*is cut short"):
         import_nats(tmp_path)
-    good.write_bytes(content[:100] + bytes([content[100] ^ 1]) + content[101:])
+    good.write_bytes(whole[:100] + bytes([whole[100] ^ 1]) + whole[101:])
     with pytest.raises(NasbenchError, match=r"000002.*(damaged|not a whole pickle)"):
         import_nats(tmp_path)
     put(tmp_path, "000002", Harmful(tmp_path / "ran"))
@@ -300,6 +300,11 @@ def test_a_bad_nats_folder_is_told_in_one_sentence(tmp_path: Path) -> None:
     assert not (tmp_path / "ran").exists()
     put(tmp_path, "000002", {"12": {"arch_str": name_of(2)}})
     with pytest.raises(NasbenchError, match=r"000002.*is not a NATS-Bench topology result \(KeyError"):
+        import_nats(tmp_path)
+    content = nats_content(name_of(2))
+    content["12"]["all_results"] = {("cifar10", 111): nats_run(12, ["ori-test"], 50)}
+    put(tmp_path, "000002", content)
+    with pytest.raises(NasbenchError, match="lacks the run cifar10-valid of 12 epochs, in which cifar10 is validated"):
         import_nats(tmp_path)
     put(tmp_path, "000002", nats_content(name_of(3)))
     with pytest.raises(NasbenchError, match=r"is of the cell .* as its name says"):

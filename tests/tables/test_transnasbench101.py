@@ -63,6 +63,10 @@ def test_codes_are_read_by_their_names(tmp_path: Path) -> None:
         ({"jigsaw": [10.0, 90.0, 50.0]}, r"jigsaw is an array \(3,\) for 2 cells"),
         ({"jigsaw": []}, "has no results of class_scene, class_object, jigsaw, segmentsemantic"),
         ({"jigsaw": [10.0, 190.0]}, "impossible values"),
+        ({"jigsaw": [0.1, 0.9]}, "no val_acc of 'jigsaw' is above 0.9"),
+        ({"jigsaw": [np.nan, np.nan]}, "has no result of jigsaw: every value is nan"),
+        ({"jigsw": [10.0, 90.0]}, "unknown array in .* 'jigsw'; did you mean 'jigsaw'"),
+        ({"edges": ["2-3", "1-3", "0-3", "1-2", "0-2", "0-1"]}, "has edges in another order than 0-1, 0-2"),
         ({"room_layout": [-0.6, -0.7]}, "room_layout, which are no percentages"),
     ],
 )

@@ -159,10 +159,12 @@ def _lines(text: str, first: int, space: Space, path: Path) -> list[_Line]:
         for name in REQUIRED:
             if name not in header:
                 known = ", ".join(header) or "nothing"
-                raise NasbenchError(f"{path} lacks the column {name!r}; its first line has: {known}.")
+                others = [mark for mark in ";\t|" if mark in known] if len(header) == 1 else []
+                hint = ", and columns are separated by commas" if others else ""
+                raise NasbenchError(f"{path} lacks the column {name!r}; its first line has: {known}{hint}.")
         for name in header:
             if name not in LABELS and name not in METRICS:
-                raise unknown("column", name, (*LABELS, *METRICS))
+                raise unknown("column", name, (*LABELS, *(m for m in METRICS if not m.startswith("proxy_"))))
         if len(set(header)) != len(header):
             raise NasbenchError(f"{path} has two columns of the same name.")
         known_cells: dict[str, int] = {}

@@ -92,6 +92,10 @@ def import_nats(
     shelves = {(task, schedule): _Shelf(len(cells), kept[schedule]) for task in tasks for schedule in SCHEDULES}
     for row, index in enumerate(cells.tolist()):
         _read_cell(files[index], space.to_string(space.cell(index)), row, shelves)
+    for (task, schedule), shelf in shelves.items():
+        if shelf.seeds and not shelf.trained:
+            run = RUNS[task][0]
+            raise NasbenchError(f"{folder} lacks the run {run} of {schedule} epochs, in which {task} is validated.")
     curves = [shelf.curves(space, cells, *key) for key, shelf in shelves.items() if shelf.seeds]
     if not curves:
         raise NasbenchError(f"{folder} has no results of {', '.join(tasks)}.")
@@ -167,6 +171,11 @@ class _Shelf:
     @property
     def seeds(self) -> tuple[int, ...]:
         return tuple(sorted({seed for by_seed in self._arrays.values() for seed in by_seed}))
+
+    @property
+    def trained(self) -> bool:
+        """Whether there is any run with validation accuracies."""
+        return "val_acc" in self._arrays
 
     def _put(self, name: str, row: int, seed: int, values: Any, dtype: type = np.float64, width: int = 1) -> None:
         by_seed = self._arrays.setdefault(name, {})

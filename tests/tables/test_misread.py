@@ -1,0 +1,163 @@
+"""Results that would be taken for others: refused when a table is made, and nowhere made up."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from nasbench import Curves, Table, TabularBenchmark
+from nasbench.errors import NasbenchError
+from nasbench.records import Status, Trial
+from nasbench.runs import Budget, run
+from nasbench.spaces import open_space
+from nasbench.tables.importers import guess_kind, import_table
+from nasbench.tables.importers.arrays import import_csv, import_npz
+from nasbench.tables.merge import merge
+from strategies import CATALOGUE
+
+SPACE = "nasbench201"
+
+
+def npz(tmp_path: Path, about: dict[str, Any] | None = None, **arrays: Any) -> Path:
+    path = tmp_path / "mine.npz"
+    texts = {} if about is None else {"about": json.dumps(about)}
+    np.savez(path, **texts, **{name.replace("__", "/"): np.asarray(array) for name, array in arrays.items()})
+    return path
+
+
+@pytest.mark.parametrize("name", ["val_acc", "status"])
+def test_one_value_a_row_is_no_training_under_another_table_s_seed(name: str) -> None:
+    def table(cells: list[int], seed: int) -> Table:
+        arrays = {"val_acc": np.full((2, 1), 50.0), "parameters": np.array([3, 4])}
+        arrays[name] = np.array([1, 0]) if name == "status" else np.array([10.0, 20.0])
+        return Table.from_arrays(SPACE, [Curves("a", (10,), arrays, (seed,))], cells=np.array(cells))
+
+    merged = merge([table([1, 2], 0), table([5, 6], 1)])
+    entry = merged.curves("a")
+    assert entry.seeds == (0, 1)
+    assert entry.valid.tolist() == [[True, False]] * 2 + [[False, True]] * 2
+    assert np.isnan(entry.at(name, 10)[0]).tolist() == [False, True]
+    assert entry.arrays["parameters"].tolist() == [3, 4, 3, 4]
+    same = merge([table([1, 2], 0), table([5, 6], 0)]).curves("a")
+    assert same.arrays[name].shape == (4,)
+
+
+def test_of_a_seed_that_a_cell_lacks_there_is_nothing(shipped: Table) -> None:
+    missing = int(np.flatnonzero(~shipped.curves("cifar10").valid[:, 2])[0])
+    result = shipped.query(shipped.space.cell(missing), "cifar10", seed=2)
+    assert result.seeds == ()
+    assert np.isnan([result.val_acc, result.train_seconds]).all()
+    assert result.parameters > 0
+    assert shipped.query(shipped.space.cell(missing), "cifar10", seed=0).seeds == (0,)
+
+
+def test_a_diverged_seed_beside_one_never_trained_is_a_failure() -> None:
+    """Codes 0 and 1 must not become their mean, which would round to success without an accuracy."""
+    values = np.random.default_rng(0).uniform(50, 60, (15_625, 2))
+    status = np.zeros((15_625, 2), np.int8)
+    values[::2], status[::2, 1] = np.nan, Status.DIVERGED
+    table = Table.from_arrays(SPACE, [Curves("t", (5,), {"val_acc": values, "status": status})])
+    benchmark = TabularBenchmark(table, "t")
+    (outcome,) = benchmark.evaluate([Trial(table.space.cell(0), 5)])
+    assert outcome.status is Status.DIVERGED
+    for seed in range(5):
+        result = run(CATALOGUE["random_search"], benchmark, Budget(50, "evals"), seed)
+        seen = [step.outcome.val_acc for step in result.steps if step.outcome.status is Status.OK]
+        assert result.incumbents[-1].score.val_acc == max(seen)
+
+
+@pytest.mark.parametrize(
+    ("epochs", "arrays", "says"),
+    [
+        ((5, 10), {"val_acc": np.full(3, 50.0)}, "'val_acc' of 't' has 1 of 2 epochs, 5, 10: it needs all of them"),
+        ((5, 10), {"val_acc": np.full((3, 1, 1), 50.0)}, "has 1 of 2 epochs"),
+        (
+            (9, 10),
+            {"val_acc": np.full((3, 1, 2), 50.0), "train_loss": np.ones(3)},
+            "'train_loss' of 't' has 1 of 2 epochs",
+        ),
+        ((10,), {"val_acc": np.full(3, 50.0), "status": np.array([0, 0, 7])}, "'status' of 't' is one of 0, 1 and 2"),
+        ((10,), {"val_acc": np.full(3, 50.0), "status": np.array([0, 0, 0.5])}, "'status' of 't' is one of 0, 1 and 2"),
+    ],
+)
+def test_curves_without_their_epochs_and_unknown_status(epochs: tuple[int, ...], arrays: dict, says: str) -> None:
+    with pytest.raises(NasbenchError, match=says):
+        Table.from_arrays(SPACE, [Curves("t", epochs, arrays)], cells=np.arange(3))
+
+
+def test_fractions_are_noticed_wherever_they_stand(tmp_path: Path) -> None:
+    fractions = np.random.default_rng(0).random(15_625)
+    with pytest.raises(NasbenchError, match=r"no val_acc of 't' is above 0\.\d+, and accuracies are percentages"):
+        Table.from_arrays(SPACE, [Curves("t", (5,), {"val_acc": fractions})])
+    lines = ["cell,task,epochs,val_acc,test_acc", "1,a,5,50,.4", "2,a,5,60,.5", "1,b,5,70,70"]
+    (tmp_path / "mine.csv").write_text("\n".join(lines))
+    with pytest.raises(NasbenchError, match=r"mine\.csv: no test_acc of 'a' is above 0\.5"):
+        import_csv(tmp_path / "mine.csv", SPACE)
+    few = Table.from_arrays(SPACE, [Curves("t", (5,), {"val_acc": np.ones(3)})], cells=np.arange(3))
+    assert len(few) == 3  # three networks that learned nothing of a hundred classes
+    short = Curves("t", (1,), {"val_acc": fractions})
+    assert Table.from_arrays(SPACE, [short, Curves("t", (5,), {"val_acc": 50 + fractions})]).schedules("t") == (1, 5)
+
+
+def test_seconds_of_single_epochs_are_refused(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    curves = {"t__4__val_acc": rng.uniform(10, 90, (15_625, 1, 4))}
+    for seconds in (np.full((15_625, 1, 4), 5.0), rng.uniform(4, 6, (15_625, 1, 4))):
+        with pytest.raises(NasbenchError, match="train_seconds of 't' do not grow from epoch to epoch"):
+            import_npz(npz(tmp_path, **curves, t__4__train_seconds=seconds), SPACE)
+        table = import_npz(npz(tmp_path, **curves, t__4__train_seconds=seconds.cumsum(axis=2)), SPACE)
+        assert table.curves("t").full("train_seconds").shape == (15_625, 1, 4)
+
+
+def test_a_file_s_own_space_is_not_overruled(tmp_path: Path) -> None:
+    path = npz(tmp_path, {"space": "transnasbench101_micro"}, cells=[17, 18], t__5__val_acc=[50.0, 60.0])
+    with pytest.raises(NasbenchError, match="has cells of transnasbench101_micro, not of nasbench201"):
+        import_npz(path, SPACE)
+    assert import_npz(path, "transnasbench101_micro").space.name == "transnasbench101_micro"
+
+
+@pytest.mark.parametrize(
+    ("about", "says"),
+    [
+        ({"licence": "MIT"}, r"unknown name in the description in .*mine\.npz 'licence'"),
+        ({"curves": {"t/5": 5}}, "has attributes of t/5 that are no JSON object"),
+        ([1], "must be a JSON object"),
+    ],
+)
+def test_descriptions_that_would_be_lost_are_refused(tmp_path: Path, about: Any, says: str) -> None:
+    path = npz(tmp_path, about, cells=[17, 18], t__5__val_acc=[50.0, 60.0])
+    with pytest.raises(NasbenchError, match=says):
+        import_npz(path, SPACE)
+
+
+def test_operation_codes_in_place_of_indices_are_named(tmp_path: Path) -> None:
+    path = npz(tmp_path, cells=np.zeros((2, 6), np.int8), t__5__val_acc=[50.0, 60.0])
+    with pytest.raises(NasbenchError, match=r"along one axis, not a int8 array of shape \(2, 6\)"):
+        import_npz(path, SPACE)
+
+
+def test_a_file_of_transnasbench101_is_known_by_its_arrays(tmp_path: Path) -> None:
+    names = list(open_space("transnasbench101_micro").operations)
+    path = npz(tmp_path, cells=[[0] * 6, [3] * 6], op_names=names, jigsaw=[10.0, 90.0])
+    assert guess_kind(path) == "transnasbench101"
+    assert import_table(None, path).tasks == ("jigsaw",)
+
+
+def test_semicolons_are_named(tmp_path: Path) -> None:
+    (tmp_path / "mine.csv").write_text("cell;task;epochs;val_acc\n1;t;5;50\n")
+    with pytest.raises(NasbenchError, match="and columns are separated by commas"):
+        import_csv(tmp_path / "mine.csv", SPACE)
+
+
+def test_what_cannot_be_a_table_is_one_sentence(tmp_path: Path) -> None:
+    curves = Curves("t", (5,), {"val_acc": np.full(3, 50.0)})
+    with pytest.raises(NasbenchError, match="takes a list of curves"):
+        Table.from_arrays(SPACE, curves, cells=np.arange(3))  # type: ignore[arg-type]
+    table = Table.from_arrays(SPACE, [curves], cells=np.arange(3), attributes={"rate": np.float32(0.1)})
+    with pytest.raises(NasbenchError, match="attributes of a table are values of JSON"):
+        table.save(tmp_path / "t.h5")
+    assert not list(tmp_path.iterdir())
