@@ -338,4 +338,6 @@ def _task_info(options: argparse.Namespace) -> None:
         elif isinstance(value, list):
             value = ", ".join(f"{v:.4f}" if isinstance(v, float) else str(v) for v in value)
         print(f"{name}: {value}")
+    for first, second, copies in task.copies():
+        print(f"copies: {copies} of the {len(getattr(task, f'y_{second}'))} {second} images are {first} images as well")
     print(f"protocol: {_protocol(options, task.name).to_json()}")

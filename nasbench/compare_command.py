@@ -118,6 +118,9 @@ def _why_nothing(results: Results) -> str:
         return "every strategy's ask returned None before a training"
     if status == {"missing"}:
         return "there are none for the cells, epochs and seeds that were asked for"
+    steps = [document["steps"]["status"] for document in results.documents]
+    if all(steps) and all(code for codes in steps for code in codes):
+        return "every training that was asked for failed"
     return f"{results.suite.budget} may be less than one training costs"
 
 

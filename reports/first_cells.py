@@ -3,6 +3,8 @@
 That cell is the whole answer of a one-shot strategy as published (its other trainings are what is left of the budget),
 and is where a collapse shows: DARTS and others drift to operations without weights, skip connections above all (Zela
 et al., "Understanding and robustifying differentiable architecture search", ICLR 2020; Dong and Yang, ICLR 2020).
+Operations count where they are on a way from input to output; others are as good as `none`. Runs of several simulated
+workers are left out: they keep trainings in the order in which these end, not in that in which they were asked for.
 """
 
 from __future__ import annotations
@@ -15,10 +17,11 @@ import numpy as np
 import pandas as pd
 
 from nasbench.runs.budget import Kind
+from nasbench.spaces import CellSpace
 from nasbench.spaces.drawing import OPERATION_COLOURS, OPERATION_LABELS
 
 from .findings import listed
-from .statistics import estimate
+from .statistics import estimate, interquartile_mean
 from .study import METRICS, Study
 from .style import INK
 from .tables import Table, build, digits_for, interval, number, strategy
@@ -42,8 +45,9 @@ def searched(study: Study) -> list[str]:
 
 def first_cells(study: Study) -> pd.DataFrame:
     """One row a run that trained a cell: task, strategy, seed, its first cell, that cell's regret by metric (nan where
-    the training failed), and how many edges have which operation; empty where no strategy has a supernet."""
-    if study.space is None or not searched(study):
+    the training failed), and how many live edges have which operation; empty where there is nothing of that kind."""
+    space = study.space
+    if not isinstance(space, CellSpace) or study.suite.workers > 1 or not searched(study):
         return pd.DataFrame()
     rows: list[dict[str, Any]] = []
     for (task, name), documents in study.documents.items():
@@ -55,8 +59,9 @@ def first_cells(study: Study) -> pd.DataFrame:
             for metric in study.metrics:
                 known = incumbents[f"{metric}_acc"][0] if incumbents["step"][:1] == [0] else None
                 row[f"{metric}_regret"] = math.nan if known is None else study.references[task, metric] - known
-            operations = [study.space.operations[code] for code in study.space.cell(index)]
-            rows.append(row | {name: operations.count(name) for name in study.space.operations})
+            codes = np.array([space.cell(index)])
+            codes = np.where(space.live_edges(codes), codes, 0)[0].tolist()
+            rows.append(row | {name: codes.count(code) for code, name in enumerate(space.operations)})
     return pd.DataFrame(rows)
 
 
@@ -93,14 +98,15 @@ def table(study: Study, cells: pd.DataFrame, order: Sequence[str]) -> Table:
 
 
 def without_weights(cells: pd.DataFrame) -> pd.Series:
-    """Whether none of a cell's operations has weights."""
+    """Whether none of a cell's live operations has weights."""
     return cells[[column for column in cells.columns if WEIGHTS in column]].sum(axis=1) == 0
 
 
 def in_words(study: Study, cells: pd.DataFrame) -> list[str]:
     """How good the first cells are, and which searches collapsed."""
     names = searched(study)
-    regret = cells.groupby(["strategy", "task"])["val_regret"].mean().groupby("strategy").mean()
+    middles = cells.dropna(subset="val_regret").groupby(["strategy", "task"])["val_regret"]
+    regret = middles.agg(lambda values: float(interquartile_mean(values.to_numpy()))).groupby("strategy").mean()
     own = regret.reindex(names).dropna()
     found = []
     if len(own):

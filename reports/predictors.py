@@ -32,7 +32,8 @@ METRICS = {
     "kendall": "Kendall's τ", "kendall_unseen": "τ, unseen classes", "spearman": "Spearman's ρ",
     "sparse_kendall": "sparse τ", "r2": "R²", "rmse": "RMSE",
     "precision_top1": "precision at top 1 %", "regret": "regret of the predicted best",
-    "coverage_90": "in 90 % interval", "calibration_error": "calibration error",
+    "coverage_90": "in 90 % interval", "coverage_90_unseen": "in 90 %, unseen classes",
+    "calibration_error": "calibration error",
     "fit_seconds": "fit, s", "query_seconds": "query, s",
 }  # fmt: skip
 
@@ -176,9 +177,9 @@ def scores_table(study: PredictorStudy) -> tables.Table:
     )
     frame = frame.loc[study.names].dropna(axis="columns", how="all")
     if {"kendall", "kendall_unseen"} <= set(frame) and frame["kendall_unseen"].equals(frame["kendall"]):
-        frame = frame.drop(columns="kendall_unseen")  # a row is a class
+        frame = frame.drop(columns=["kendall_unseen", "coverage_90_unseen"], errors="ignore")  # a row is a class
     low = {"rmse", "regret", "calibration_error", "fit_seconds", "query_seconds"}
-    best = {m: frame[m].sub(0.9).abs().idxmin() if m == "coverage_90" else frame[m].idxmin() if m in low
+    best = {m: frame[m].sub(0.9).abs().idxmin() if m.startswith("coverage_90") else frame[m].idxmin() if m in low
             else frame[m].idxmax() for m in frame}  # fmt: skip
     rows = [
         [tables.strategy(name), *(tables.Text(tables.number(frame.loc[name, m], 3), best[m] == name) for m in frame)]

@@ -110,7 +110,9 @@ def make_benchmark(
         epochs = [entry.schedule]
     arrays: dict[str, np.ndarray] = {"val_acc": np.stack([with_noise("val_acc", e) for e in epochs], axis=2)}
     if "test_acc" in entry.arrays:
-        arrays["test_acc"] = with_noise("test_acc", entry.schedule)
+        final = with_noise("test_acc", entry.schedule)[:, :, None]
+        before = np.full((*final.shape[:2], len(epochs) - 1), np.nan)
+        arrays["test_acc"] = np.concatenate([before, final], axis=2)
     for name in ("train_seconds", "latency_seconds"):
         if name in entry.arrays:
             arrays[name] = np.maximum(fitted(entry.mean(name)[rows]), 0)

@@ -19,6 +19,7 @@ SCORES: dict[str, str] = {
     "precision_top1": "share of the best 1 % by prediction that are among the best 1 % in truth",
     "regret": "the best truth of all test cells less that of the cell predicted best",
     "coverage_90": "share of truths within the predicted mean +- 1.645 spreads; 0.9 is right",
+    "coverage_90_unseen": "the same over the cells of `kendall_unseen`",
     "calibration_error": "mean absolute difference of predicted and found quantiles (Kuleshov et al., ICML 2018)",
     "fit_seconds": "seconds of fitting, measured",
     "query_seconds": "seconds of predicting all test cells, measured",
@@ -48,7 +49,7 @@ def score(
             `sparse_kendall` is nan.
         level: the truth [n] in the labels' own metric, where it differs: predictions of validation accuracies rank test
             accuracies, but their size, and that of their spread, are held against validation accuracies.
-        unseen: bool [n], the cells that `kendall_unseen` is over; it is nan for fewer than 3.
+        unseen: bool [n], the cells that `kendall_unseen` and `coverage_90_unseen` are over; nan for fewer than 3.
     """
     sign = 1.0 if larger_is_better else -1.0
     level = truth if level is None else level
@@ -71,7 +72,10 @@ def score(
         found["kendall_unseen"] = float("nan") if few else _correlation(kendalltau, mean[unseen], truth[unseen])
     if spread is not None:
         z = residual / np.maximum(spread, 1e-12)
-        found["coverage_90"] = float((np.abs(z) <= ndtri(0.95)).mean())
+        inside = np.abs(z) <= ndtri(0.95)
+        found["coverage_90"] = float(inside.mean())
+        if unseen is not None:
+            found["coverage_90_unseen"] = float("nan") if unseen.sum() < FEWEST else float(inside[unseen].mean())
         observed = (z[:, None] <= ndtri(LEVELS)).mean(axis=0)
         found["calibration_error"] = float(np.abs(observed - LEVELS).mean())
     return found

@@ -311,6 +311,7 @@ def _is_whole(draw: Any) -> bool:
         isinstance(draw, dict)
         and all(isinstance(value, float) for value in draw.values())
         and {"kendall", "kendall_unseen"} <= set(draw)
+        and ("coverage_90" in draw) <= ("coverage_90_unseen" in draw)
     )
 
 

@@ -36,6 +36,13 @@ def test_a_budget_that_buys_nothing_is_said(capsys, tmp_path):
     assert (tmp_path / "none" / "runs.csv").exists()
 
 
+def test_a_comparison_of_failures_says_so(capsys, tmp_path):
+    (tmp_path / "protocol.json").write_text('{"lr": 1e30, "epochs": 3}')
+    command = ["compare", "--mode", "train", "--task", "digits", "--protocol", str(tmp_path / "protocol.json")]
+    command += ["--strategies", "random_search", "--budget", "2evals", "--seeds", "1", "--jobs", "1"]
+    assert "every training that was asked for failed" in fails(capsys, *command, "--out", str(tmp_path / "none"))
+
+
 def test_the_main_job(capsys, tmp_path):
     assert main([*QUICK, "--out", str(tmp_path / "r")]) == 0
     said = capsys.readouterr().out

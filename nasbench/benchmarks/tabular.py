@@ -168,10 +168,24 @@ class TabularBenchmark(Benchmark):
         seconds = flops = math.nan
         if "train_seconds" in entry.arrays:
             seconds = self._value(entry, "train_seconds", epochs, row, position)
+        used = float(epochs) if status is Status.OK else self._used(entry, epochs, row, position)
         if self.has_flops:
             forward = self._value(entry, "flops", epochs, row, position)
-            flops = BACKWARD_FACTOR * forward * entry.attributes["train_size"] * epochs
-        return Outcome(val_acc, Cost(seconds, float(epochs), flops, epochs / self.epochs[-1]), status)
+            flops = BACKWARD_FACTOR * forward * entry.attributes["train_size"] * used
+        return Outcome(val_acc, Cost(seconds, used, flops, used / self.epochs[-1]), status)
+
+    def _used(self, entry: Curves, epochs: int, row: int, seed: int | None) -> float:
+        """Epochs that a failed training took (charging rule 6): up to the first recorded one that it has no accuracy
+        of; of several seeds, the mean over those that failed."""
+        curves = entry.full("val_acc")[row, :, : entry.epochs.index(epochs) + 1]
+        if curves.shape[1] == 1:
+            return float(epochs)
+        if seed is None:
+            codes = np.broadcast_to(self._plane(entry, "status", epochs)[row], len(curves))
+            curves = curves[codes > 0]
+        else:
+            curves = curves[[min(seed, len(curves) - 1)]]
+        return float(np.mean(np.array(entry.epochs)[np.isnan(curves).argmax(axis=1)]))
 
     def _failure(self, entry: Curves, epochs: int, row: int, seed: int | None) -> Status:
         """How the training ended that has no accuracy; of several seeds, the worst. OK where nothing says so."""

@@ -185,10 +185,12 @@ class TrainingBenchmark(Benchmark):
         val_acc = float(percent(history.val_acc)[epochs - 1])
         seconds = float(cumulative_seconds(history)[epochs - 1])
         forward = count_flops(self.space.cell(key[0]), self._skeleton)
+        failed = math.isnan(val_acc)
+        if failed:  # charging rule 6: up to the epoch that was broken off
+            epochs = int(np.isnan(percent(history.val_acc)).argmax()) + 1
         flops = BACKWARD_FACTOR * float(forward) * self.descriptor["train_size"] * epochs
         cost = Cost(seconds, float(epochs), flops, epochs / self.epochs[-1])
-        status = Status(STATUS_CODES[history.status]) if math.isnan(val_acc) else Status.OK
-        return Outcome(val_acc, cost, status)
+        return Outcome(val_acc, cost, Status(STATUS_CODES[history.status]) if failed else Status.OK)
 
     def seeds(self, cell: Cell, epochs: int | None = None) -> tuple[int, ...]:
         return self.labels

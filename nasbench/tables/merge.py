@@ -143,12 +143,16 @@ def _merge_trainers(
 def _refuse_relabelled(first_rows: np.ndarray, first: Curves, second_rows: np.ndarray, second: Curves) -> None:
     """NasbenchError if a seed of one table looks like another seed of the other: the same trainings, counted twice."""
     _, here, there = np.intersect1d(first_rows, second_rows, return_indices=True)
-    mine, others = first.at("val_acc", first.schedule)[here], second.at("val_acc", second.schedule)[there]
+    shared = [name for name in ("val_acc", "test_acc", "train_loss") if name in first.arrays and name in second.arrays]
+    found = [(first.at(n, first.schedule)[here], second.at(n, second.schedule)[there]) for n in shared]
+    mine, others = found[0]
     for i, j in itertools.product(range(mine.shape[1]), range(others.shape[1])):
         both = ~(np.isnan(mine[:, i]) | np.isnan(others[:, j]))
-        equal = np.isclose(mine[both, i], others[both, j], rtol=0, atol=1e-4)
         labels = first.seeds[i], second.seeds[j]
-        if labels[0] != labels[1] and both.sum() >= 3 and equal.all() and np.ptp(mine[both, i]) > 0:
+        if labels[0] == labels[1] or both.sum() < 3 or not np.ptp(mine[both, i]) > 0:
+            continue
+        pairs = ((a[both, min(i, a.shape[1] - 1)], b[both, min(j, b.shape[1] - 1)]) for a, b in found)
+        if all(np.isclose(a, b, rtol=0, atol=1e-4, equal_nan=True).all() for a, b in pairs):
             raise NasbenchError(
                 f"seed {labels[0]} of one table and seed {labels[1]} of another hold the same results of "
                 f"{first.task!r}: they are one training under two labels, and would be counted twice."

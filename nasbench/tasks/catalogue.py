@@ -122,6 +122,10 @@ def load_task(
         path = own or Path(name)
         if not path.is_file():
             raise NasbenchError(f"There is no file {path}.")
+        if path.stem in _ENTRIES:
+            raise NasbenchError(
+                f"{path} goes by the name of the task {path.stem!r}, which is another: rename the file."
+            )
         entry = Entry(
             path.stem,
             lambda *_: read_npz(path),

@@ -64,7 +64,9 @@ def task_features(task: Task) -> dict[str, object]:
 
 def random_features(images: Images) -> np.ndarray:
     """[n, 48] mean over places of ReLU of fixed random 3 x 3 convolutions of normalised images, n x h x w x c; grey
-    images count as three equal channels."""
+    images count as three equal channels, and images of fewer than 3 pixels have zeros around them."""
+    lacking = [max(0, SIZE - side) for side in images.shape[1:3]]
+    padding = ((0, 0), (0, lacking[0]), (0, lacking[1]), (0, 0))
     filters = np.random.default_rng(SEED).standard_normal((SIZE, SIZE, 3, FILTERS)) / (SIZE * np.sqrt(3))
     if images.shape[3] == 1:
         filters = filters.sum(axis=2, keepdims=True)
@@ -72,7 +74,8 @@ def random_features(images: Images) -> np.ndarray:
         filters = filters[:, :, np.arange(images.shape[3]) % 3]
     parts = []
     for start in range(0, len(images), BATCH):
-        windows = sliding_window_view(images[start : start + BATCH].astype(np.float64), (SIZE, SIZE), axis=(1, 2))
+        batch = np.pad(images[start : start + BATCH].astype(np.float64), padding)
+        windows = sliding_window_view(batch, (SIZE, SIZE), axis=(1, 2))
         maps = np.einsum("nhwcij,ijcf->nhwf", windows, filters, optimize=True)
         parts.append(np.maximum(maps, 0).mean(axis=(1, 2)))
     return np.concatenate(parts)

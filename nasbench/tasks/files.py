@@ -113,7 +113,7 @@ def read_npz(path: Path) -> Source:
         if images is not None and labels is not None and len(images) != len(labels):
             raise NasbenchError(f"{path} has {len(images)} images with {len(labels)} labels: each image needs one.")
     if "classes" in arrays:
-        classes = tuple(str(name) for name in arrays["classes"])
+        classes = _classes(path, arrays["classes"])
     else:
         classes = tuple(str(label) for label in range(int(y.max(initial=0)) + 1))
     return Source(x, y, classes, x_test, y_test)
@@ -130,7 +130,7 @@ def _images(path: Path, images: NDArray[Any]) -> Any:
             f"{path} has images of {images.dtype} {images.shape}: they must be uint8 or float, "
             "(n, height, width) or (n, height, width, channels)."
         )
-    if images.shape[1] in (1, 3) and images.shape[2] == images.shape[3] > 4:
+    if images.shape[1] in (1, 3) and images.shape[3] > 4:
         raise NasbenchError(f"{path} has images of {images.shape}, channels first: they must be last.")
     return images if images.dtype == np.uint8 else images.astype(np.float32)
 
@@ -143,6 +143,14 @@ def _labels(path: Path, labels: NDArray[Any]) -> NDArray[np.integer]:
     if len(labels) and labels.max() > 255:
         raise NasbenchError(f"{path} has a label {labels.max()}: tasks have at most 256 classes.")
     return labels
+
+
+def _classes(path: Path, names: NDArray[Any]) -> tuple[str, ...]:
+    if names.ndim != 1 or names.dtype.kind not in "USiu":
+        raise NasbenchError(f"{path} has classes of {names.dtype} {names.shape}: they must be a list of names.")
+    if names.dtype.kind == "S":
+        names = np.char.decode(names, "utf-8", "replace")
+    return tuple(str(name) for name in names)
 
 
 class PlainUnpickler(pickle.Unpickler):

@@ -9,6 +9,7 @@ testing.
 from __future__ import annotations
 
 import hashlib
+import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -75,6 +76,11 @@ class Task:
                     f"The task {self.name} has x_{part} of {x.dtype} {x.shape}: images are uint8 or float32, "
                     "(n, height, width, channels), of one size."
                 )
+            if x.dtype != self.x_train.dtype:
+                raise NasbenchError(
+                    f"The task {self.name} has x_{part} of {x.dtype} and x_train of {self.x_train.dtype}: "
+                    "images of one task are of one type, and on one scale."
+                )
             if not len(x) or y.shape != (len(x),):
                 raise NasbenchError(
                     f"The task {self.name} has {len(x)} images and {y.size} labels in its {part} part: "
@@ -97,6 +103,15 @@ class Task:
         """(height, width, channels)."""
         height, width, channels = self.x_train.shape[1:]
         return height, width, channels
+
+    def copies(self) -> list[tuple[str, str, int]]:
+        """(part, later part, images of the later one that the other has too, byte for byte), where there are any."""
+        parts = {part: [image.tobytes() for image in getattr(self, f"x_{part}")] for part in ("train", "val", "test")}
+        found = []
+        for first, second in itertools.combinations(parts, 2):
+            known = set(parts[first])
+            found.append((first, second, sum(image in known for image in parts[second])))
+        return [pair for pair in found if pair[2]]
 
     @cached_property
     def digest(self) -> str:

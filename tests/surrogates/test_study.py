@@ -122,15 +122,18 @@ def test_the_tau_of_unseen_cells(own_table, tmp_path):
     assert score(truth, mean, unseen=chosen)["kendall_unseen"] == pytest.approx(4 / 6)
     assert score(truth, mean, unseen=np.ones(6, bool))["kendall_unseen"] == score(truth, mean)["kendall"]
     assert np.isnan(score(truth, mean, unseen=np.arange(6) < 2)["kendall_unseen"])
+    spread = np.array([1.0, 0.5, 1.0, 1.0, 1.0, 1.0])
+    found = score(truth, mean, spread, unseen=chosen)
+    assert (found["coverage_90"], found["coverage_90_unseen"]) == (3 / 6, 2 / 4)
     folder = run_study(Study("own", "toy", ("ridge",), (20,), seeds=1), own_table, tmp_path / "out")
     path = folder / "draws" / "ridge-20-0.json"
     draws = json.loads(path.read_bytes())
     expected = (folder / "scores.csv").read_bytes()
     assert "kendall_unseen" in expected.decode()
-    del draws["kendall_unseen"]  # as an older release wrote it
-    path.write_text(json.dumps(draws))
-    run_study(Study("own", "toy", ("ridge",), (20,), seeds=1), own_table, folder)
-    assert (folder / "scores.csv").read_bytes() == expected
+    for older in ("kendall_unseen", "coverage_90_unseen"):
+        path.write_text(json.dumps({name: value for name, value in draws.items() if name != older}))
+        run_study(Study("own", "toy", ("ridge",), (20,), seeds=1), own_table, folder)
+        assert (folder / "scores.csv").read_bytes() == expected
 
 
 def test_processes_change_nothing_and_a_study_goes_on(own_table, tmp_path):

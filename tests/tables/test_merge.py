@@ -201,6 +201,18 @@ def test_the_same_trainings_under_other_labels_are_refused() -> None:
         merge([first, second])
 
 
+def test_equal_accuracies_of_few_images_are_no_relabelling() -> None:
+    """Of eight validation images, two trainings agree often; their losses do not."""
+    accuracy, rng = np.array([50.0, 62.5, 75.0, 50.0]), np.random.default_rng(0)
+    first, second = (
+        Table.from_arrays(
+            SPACE, [Curves("t", (5,), {"val_acc": accuracy, "train_loss": rng.random(4)}, (seed,))], cells=np.arange(4)
+        )
+        for seed in (0, 1)
+    )
+    assert merge([first, second]).curves("t").seeds == (0, 1)
+
+
 def test_rows_of_several_trainers_say_whose_they_are() -> None:
     def table(cells: list[int], seeds: tuple[int, ...], trainer: str) -> Table:
         shape = (len(cells), len(seeds))

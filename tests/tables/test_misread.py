@@ -161,3 +161,22 @@ def test_what_cannot_be_a_table_is_one_sentence(tmp_path: Path) -> None:
     with pytest.raises(NasbenchError, match="attributes of a table are values of JSON"):
         table.save(tmp_path / "t.h5")
     assert not list(tmp_path.iterdir())
+
+
+def test_a_failed_training_costs_what_it_used() -> None:
+    """Charging rule 6, in every currency: up to the epoch that was broken off, where a table has curves."""
+    values = np.tile(np.arange(1.0, 11.0), (15_625, 2, 1))
+    status = np.zeros((15_625, 2), np.int8)
+    values[0, 0, 1:], values[0, 1, 4:], status[0] = np.nan, np.nan, Status.DIVERGED
+    curves = Curves("t", tuple(range(1, 11)), {"val_acc": values, "status": status, "flops": np.full(15_625, 2.0)},
+                    attributes={"train_size": 100})  # fmt: skip
+    table = Table.from_arrays(SPACE, [curves])
+    benchmark, cell = TabularBenchmark(table, "t"), table.space.cell(0)
+    costs = {trial: benchmark.evaluate([trial])[0].cost for trial in (
+        Trial(cell, 10, 0), Trial(cell, 10, 1), Trial(cell, 10), Trial(cell, 1, 0), Trial(table.space.cell(1), 10, 0),
+    )}  # fmt: skip
+    assert [cost.epochs for cost in costs.values()] == [2, 5, 3.5, 1, 10]
+    assert [cost.evaluations for cost in costs.values()] == [0.2, 0.5, 0.35, 0.1, 1]
+    assert [cost.flops / 600 for cost in costs.values()] == [2, 5, 3.5, 1, 10]
+    ends = Table.from_arrays(SPACE, [Curves("t", (10,), {"val_acc": values[:, :, -1], "status": status})])
+    assert TabularBenchmark(ends, "t").evaluate([Trial(cell, 10, 0)])[0].cost.epochs == 10

@@ -98,9 +98,45 @@ def test_every_prefix_is_balanced():
 
 
 def test_images_with_channels_first_are_refused(tmp_path):
-    images = np.zeros((60, 3, 8, 8), dtype=np.uint8)
-    with pytest.raises(NasbenchError, match="channels first"):
-        load_task(small_npz(tmp_path / "mine.npz", x_train=images))
+    for shape in ((60, 3, 8, 8), (60, 3, 8, 12), (60, 1, 12, 8)):
+        with pytest.raises(NasbenchError, match="channels first"):
+            load_task(small_npz(tmp_path / "mine.npz", x_train=np.zeros(shape, dtype=np.uint8)))
+
+
+def test_parts_on_two_scales_are_refused(tmp_path):
+    path = small_npz(tmp_path / "mine.npz", x_test=np.random.default_rng(0).random((30, 4, 4, 3)))
+    with pytest.raises(NasbenchError, match="x_test of float32 and x_train of uint8: images of one task are of one"):
+        load_task(path)
+
+
+def test_names_of_classes(tmp_path):
+    task = load_task(small_npz(tmp_path / "mine.npz", classes=np.array([b"cat", b"dog", b"emu"])))
+    assert task.classes == ("cat", "dog", "emu")
+    with pytest.raises(NasbenchError, match="they must be a list of names"):
+        load_task(small_npz(tmp_path / "mine.npz", classes=np.array("cat")))
+
+
+def test_a_file_does_not_go_by_another_task_s_name(tmp_path):
+    """It would be trained by that task's protocol, and taken for its images."""
+    with pytest.raises(
+        NasbenchError, match="goes by the name of the task 'cifar10', which is another: rename the file"
+    ):
+        load_task(small_npz(tmp_path / "cifar10.npz"))
+
+
+def test_images_of_one_pixel_have_features(tmp_path):
+    pixels = np.random.default_rng(0).integers(0, 256, (60, 1, 1, 3), dtype=np.uint8)
+    task = load_task(small_npz(tmp_path / "mine.npz", x_train=pixels, x_test=pixels[:30]))
+    assert np.isfinite(task_features(task)["embedding"]).all()
+
+
+def test_copies_across_the_parts_are_counted(tmp_path):
+    path = small_npz(tmp_path / "mine.npz")
+    assert load_task(path).copies() == []
+    arrays = dict(np.load(path))
+    arrays["x_test"][:4] = load_task(path).x_train[:4]
+    np.savez(path, **arrays)
+    assert load_task(path).copies() == [("train", "test", 4)]
 
 
 def test_npz_by_path(tmp_path):

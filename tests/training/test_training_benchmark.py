@@ -88,12 +88,15 @@ def test_batches_over_processes_give_the_same(trainer):
     assert [o.val_acc for o in got] == [o.val_acc for o in expected]
 
 
-def test_failures_are_statuses_and_cost_their_seconds():
-    trainer = TrainingBenchmark(load_task("small_blobs"), Protocol(**{**FIELDS, "lr": 1e30}))
-    (outcome,) = trainer.evaluate([Trial(CELL, 2)])
+def test_failures_are_statuses_and_cost_what_they_used():
+    """In every currency, up to the epoch in which the loss was no number any more."""
+    trainer = TrainingBenchmark(load_task("small_blobs"), Protocol(**{**FIELDS, "lr": 1e30, "epochs": 5}))
+    (outcome,) = trainer.evaluate([Trial(CELL, 5)])
     assert outcome.status is Status.DIVERGED
     assert math.isnan(outcome.val_acc)
     assert outcome.cost.seconds > 0
+    assert (outcome.cost.epochs, outcome.cost.evaluations) == (2, 0.4)
+    assert outcome.cost.flops == 2 * trainer.evaluate([Trial(CELL, 1)])[0].cost.flops
 
 
 def test_seeds_are_named_where_there_are_several():
