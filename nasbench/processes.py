@@ -1,18 +1,34 @@
-"""Ctrl-C and kills: this process says one sentence and ends; those that work for it leave that to it, and end too."""
+"""What processes share: one thread for linear algebra, and an end at Ctrl-C and kills, said in one sentence by one."""
 
 from __future__ import annotations
 
 import contextlib
+import functools
 import os
 import signal
 import sys
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     import joblib
+    from threadpoolctl import ThreadpoolController
+
+
+def one_blas_thread() -> AbstractContextManager:
+    """Linear algebra on one thread: it rounds alike in however many processes, and small matrices are faster."""
+    return _blas("scipy.linalg" in sys.modules).limit(limits=1, user_api="blas")
+
+
+@functools.cache
+def _blas(scipy: bool) -> ThreadpoolController:
+    """The libraries that are loaded; with `scipy`, one more of them."""
+    from threadpoolctl import ThreadpoolController
+
+    return ThreadpoolController()
 
 
 class Terminated(KeyboardInterrupt):

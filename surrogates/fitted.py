@@ -9,6 +9,7 @@ from typing import Any, Self
 import numpy as np
 
 from nasbench.errors import NasbenchError, first_line, place
+from nasbench.processes import one_blas_thread
 
 
 @dataclass(frozen=True)
@@ -83,7 +84,7 @@ class Fitted:
 
 
 def _quietly(call: Any, *arguments: Any, **settings: Any) -> Any:
-    with warnings.catch_warnings():
+    with warnings.catch_warnings(), one_blas_thread():
         warnings.simplefilter("ignore")  # kernels at their bounds; the scores say how good a fit is
         return call(*arguments, **settings)
 

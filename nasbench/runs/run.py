@@ -6,10 +6,8 @@ real time enters the trace, so that the same seed gives the same trace byte for 
 
 from __future__ import annotations
 
-import functools
 import heapq
 import math
-import sys
 import time
 import zlib
 from collections.abc import Callable, Sequence
@@ -18,10 +16,10 @@ from math import isnan
 from typing import Any, NamedTuple
 
 import numpy as np
-from threadpoolctl import ThreadpoolController
 
 from ..benchmarks import Benchmark
 from ..errors import NasbenchError, unknown
+from ..processes import one_blas_thread
 from ..records import Cell, Cost, Outcome, Score, Status, Trial
 from ..tables.source_tasks import Sources, working_clock
 from .budget import Budget, Entry, Kind, Ledger
@@ -143,20 +141,13 @@ def run(
     strategy = factory(make_problem(benchmark, budget, started.ledger), generator(seed, benchmark.task, name))
     started.overhead_seconds = max(0.0, timer() - began - _seconds(started.ledger.entries))
     draw = _seed_of_cell(benchmark, seed) if observe == "seed" else None
-    with _blas("scipy.linalg" in sys.modules).limit(limits=1, user_api="blas"):
+    with one_blas_thread():
         return _Runner(strategy, benchmark, started, draw).loop(workers, charge_overhead, timer)
 
 
 def _seconds(entries: Sequence[Entry]) -> float:
     """Sum of the seconds that are known."""
     return sum(entry.cost.seconds for entry in entries if not isnan(entry.cost.seconds))
-
-
-@functools.cache
-def _blas(scipy: bool) -> ThreadpoolController:
-    """The linear algebra libraries: on one thread they round alike in however many processes, and small matrices are
-    faster. With `scipy`, one more of them is loaded."""
-    return ThreadpoolController()
 
 
 def make_problem(benchmark: Benchmark, budget: Budget, ledger: Ledger) -> Problem:

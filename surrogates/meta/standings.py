@@ -14,8 +14,8 @@ import numpy as np
 from scipy.special import ndtri
 from scipy.stats import rankdata
 from sklearn.pipeline import make_pipeline
-from threadpoolctl import threadpool_limits
 
+from nasbench.processes import one_blas_thread
 from nasbench.spaces import Space
 from nasbench.tables.source_tasks import Sources, SourceTask, once
 
@@ -57,7 +57,7 @@ def _standing(space: Space, task: SourceTask) -> np.ndarray:
         return np.zeros(len(space))
     few = len(cells) <= MOST_FOR_PROCESS
     model = build("gp", space) if few else make_pipeline(CellEncoder(space), boosted())
-    with threadpool_limits(1, "blas"):  # the same bytes whatever the machine is doing
+    with one_blas_thread():  # the same bytes whatever the machine is doing
         predicted = np.asarray(model.fit(cells, scores).predict(np.asarray(space.cells, np.int64)))
     classes = space.classes("exact")
     count = np.bincount(classes[task.index], weights=task.trainings, minlength=classes.max() + 1)

@@ -26,10 +26,10 @@ from typing import Any
 
 import numpy as np
 from scipy.stats import kendalltau
-from threadpoolctl import threadpool_limits
 
 from nasbench.errors import NasbenchError, first_line
 from nasbench.files import holds, read_json, write_whole
+from nasbench.processes import one_blas_thread
 from nasbench.tables import Table
 from nasbench.tables.source_tasks import Sources, read_sources
 
@@ -253,7 +253,7 @@ def one_target(
     found: dict[str, list[Any]] = {}
     for asked in predictors:
         try:
-            with warnings.catch_warnings(), threadpool_limits(1, "blas"):  # which rounds alike in any process
+            with warnings.catch_warnings(), one_blas_thread():
                 warnings.simplefilter("ignore")  # kernels at their bounds; the scores say how good a fit is
                 found[asked.name] = _one_predictor(asked, job.target, study.train_sizes, seeds, data, sources)
         except NasbenchError:
