@@ -168,24 +168,39 @@ class TabularBenchmark(Benchmark):
         seconds = flops = math.nan
         if "train_seconds" in entry.arrays:
             seconds = self._value(entry, "train_seconds", epochs, row, position)
-        used = float(epochs) if status is Status.OK else self._used(entry, epochs, row, position)
+        used = self._used(entry, epochs, row, position)
         if self.has_flops:
             forward = self._value(entry, "flops", epochs, row, position)
             flops = BACKWARD_FACTOR * forward * entry.attributes["train_size"] * used
         return Outcome(val_acc, Cost(seconds, used, flops, used / self.epochs[-1]), status)
 
     def _used(self, entry: Curves, epochs: int, row: int, seed: int | None) -> float:
-        """Epochs that a failed training took (charging rule 6): up to the first recorded one that it has no accuracy
-        of; of several seeds, the mean over those that failed."""
-        curves = entry.full("val_acc")[row, :, : entry.epochs.index(epochs) + 1]
-        if curves.shape[1] == 1:
+        """Epochs that a training took, without a seed the mean over the row's trainings.
+
+        One that failed took them up to the epoch that was broken off (charging rule 6), as far as the table tells: the
+        first recorded one after its last accuracy or, if it has none, the first of which its seconds are known.
+        """
+        if "status" not in entry.arrays or not (self._plane(entry, "status", epochs)[row] > 0).any():
             return float(epochs)
-        if seed is None:
-            codes = np.broadcast_to(self._plane(entry, "status", epochs)[row], len(curves))
-            curves = curves[codes > 0]
-        else:
-            curves = curves[[min(seed, len(curves) - 1)]]
-        return float(np.mean(np.array(entry.epochs)[np.isnan(curves).argmax(axis=1)]))
+
+        def of_row(name: str) -> np.ndarray:
+            """Which values are known [seed, epoch], up to the epoch asked for."""
+            known = ~np.isnan(entry.full(name)[row].astype(np.float64))
+            return np.broadcast_to(known, (len(entry.seeds), known.shape[1]))[:, : entry.epochs.index(epochs) + 1]
+
+        accuracy = of_row("val_acc")
+        measured = of_row("train_seconds") if "train_seconds" in entry.arrays else np.zeros_like(accuracy)
+        codes = np.broadcast_to(self._plane(entry, "status", epochs)[row], len(entry.seeds))
+        used = []
+        for at in range(len(entry.seeds)) if seed is None else [seed]:
+            if accuracy[at, -1]:
+                used.append(epochs)
+            elif codes[at] > 0 and accuracy[at].any():
+                used.append(entry.epochs[int(np.flatnonzero(accuracy[at])[-1]) + 1])
+            elif codes[at] > 0:
+                told = measured[at].any() and measured.shape == accuracy.shape
+                used.append(entry.epochs[int(measured[at].argmax())] if told else epochs)
+        return float(np.mean(used))
 
     def _failure(self, entry: Curves, epochs: int, row: int, seed: int | None) -> Status:
         """How the training ended that has no accuracy; of several seeds, the worst. OK where nothing says so."""

@@ -34,7 +34,9 @@ def describe(factory: Any) -> dict[str, Any]:
         return {**fields, "sha256": file_digest(*home)}
     if isinstance(factory, functools.partial):
         settings = [*factory.args, *sorted(factory.keywords.items())]
-        return {**describe(factory.func), "settings": _code(settings, getattr(factory.func, "__module__", ""))}
+        inner, arguments = describe(factory.func), _code(settings, getattr(factory.func, "__module__", ""))
+        own = inner.get("settings")
+        return {**inner, "settings": {**own, "arguments": arguments} if isinstance(own, dict) else arguments}
     named = factory if hasattr(factory, "__qualname__") else type(factory)
     return {
         "where": f"{named.__module__}:{named.__qualname__}",
@@ -45,15 +47,20 @@ def describe(factory: Any) -> dict[str, Any]:
 
 
 def said(strategy: Any) -> dict[str, Any]:
-    """What a strategy of one's own says of itself: its `family`, and as a setting its `objective`."""
+    """What a strategy of one's own says of itself: its `family` and, if that is "multi-objective", its `objective`."""
     family, objective = (getattr(strategy, name, None) for name in ("family", "objective"))
     found: dict[str, Any] = {"family": family} if isinstance(family, str) and family else {}
-    return found | ({"settings": {"objective": objective}} if isinstance(objective, str) and objective else {})
+    if family == "multi-objective" and isinstance(objective, str):
+        found["settings"] = {"objective": objective}
+    return found
 
 
 def same(old: dict[str, Any], new: dict[str, Any]) -> bool:
     """Whether two descriptions are of one strategy; where its file lies does not matter."""
-    return {**old, "path": ""} == {**new, "path": ""}
+    aside = {"path": ""}
+    if old.get("path") and new.get("path"):  # what the class says of itself follows from the file
+        aside |= {"family": "", "settings": ""}
+    return {**old, **aside} == {**new, **aside}
 
 
 def _code(thing: Any, module: str) -> str:

@@ -157,8 +157,15 @@ class Curves:
         return np.broadcast_to(trained, (len(trained), len(self.seeds)))
 
 
-def refuse_fractions(curves: Iterable[Curves], rows: int) -> None:
-    """NasbenchError if an accuracy of a task, known in `rows` rows or more, never is above 1: it is a percentage."""
+FRACTIONS = 20
+"""Rows whose accuracies are all at most 1 that are taken for fractions: fewer may be networks that learned nothing."""
+
+
+def refuse_fractions(curves: Iterable[Curves], small: bool = False) -> None:
+    """NasbenchError if an accuracy of a task never is above 1 in FRACTIONS rows or more: it is a percentage.
+
+    With `small` in two rows already, if no accuracy of any task is above 1, or another of the same task above 10.
+    """
     highest: dict[tuple[str, str], float] = {}
     known: dict[tuple[str, str], int] = {}
     for entry in curves:
@@ -168,8 +175,11 @@ def refuse_fractions(curves: Iterable[Curves], rows: int) -> None:
                 there = ~np.isnan(values)
                 highest[key] = max(highest.get(key, 0.0), float(values[there].max(initial=0)))
                 known[key] = max(known.get(key, 0), int(there.any(axis=(1, 2)).sum()))
+    most = max(highest.values(), default=0.0)
     for (task, name), value in highest.items():
-        if 0 < value <= 1 and known[task, name] >= rows:
+        beside = max(other for (of, _), other in highest.items() if of == task)
+        few = small and known[task, name] > 1 and (most <= 1 or beside > 10)
+        if 0 < value <= 1 and (few or known[task, name] >= FRACTIONS):
             raise NasbenchError(
                 f"no {name} of {task!r} is above {value:g}, and accuracies are percentages: multiply them by 100."
             )

@@ -25,8 +25,6 @@ if TYPE_CHECKING:
     import pandas as pd
 
 ROWS = ("cells", "classes")
-FRACTIONS = 20
-"""Rows whose accuracies are all at most 1 that are taken for fractions: fewer may be networks that learned nothing."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -120,7 +118,7 @@ class Table:
         for schedules in table._curves.values():
             for entry in schedules.values():
                 entry.check(len(table))
-        refuse_fractions((entry for schedules in table._curves.values() for entry in schedules.values()), FRACTIONS)
+        refuse_fractions(curves)
         return table
 
     def __len__(self) -> int:

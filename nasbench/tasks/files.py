@@ -130,7 +130,8 @@ def _images(path: Path, images: NDArray[Any]) -> Any:
             f"{path} has images of {images.dtype} {images.shape}: they must be uint8 or float, "
             "(n, height, width) or (n, height, width, channels)."
         )
-    if images.shape[1] in (1, 3) and images.shape[3] > 4:
+    channels, height, width = images.shape[1:]
+    if channels in (1, 3) and height > 4 and width > 4 and height / 2 <= width <= 2 * height:
         raise NasbenchError(f"{path} has images of {images.shape}, channels first: they must be last.")
     return images if images.dtype == np.uint8 else images.astype(np.float32)
 

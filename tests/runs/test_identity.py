@@ -145,3 +145,21 @@ def test_the_rest_of_a_script_may_change(described, expression):
 def test_where_a_file_lies_does_not_matter():
     assert same({"path": "mine.py", "sha256": "a"}, {"path": "./mine.py", "sha256": "a"})
     assert not same({"path": "mine.py", "sha256": "a"}, {"path": "mine.py", "sha256": "b"})
+
+
+def test_what_a_class_says_of_itself_is_no_other_strategy():
+    """An older release did not write it down; the file's digest does not change by it."""
+    old = {"path": "mine.py", "name": "Mine", "family": "own", "sha256": "a"}
+    assert same(old, {**old, "family": "multi-objective", "settings": {"objective": "flops"}})
+    assert not same(old, {**old, "family": "multi-objective", "sha256": "b"})
+
+
+def test_an_objective_survives_arguments():
+    class Small:
+        family, objective = "multi-objective", "parameters"
+
+    settings = describe(functools.partial(Small, 3))["settings"]
+    assert settings["objective"] == "parameters"
+    assert settings != describe(functools.partial(Small, 4))["settings"]
+    Small.family = "evolution"
+    assert "settings" not in describe(Small)

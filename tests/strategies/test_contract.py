@@ -108,13 +108,11 @@ def test_does_not_touch_global_random_state(name, smooth):
     assert pickle.dumps(np.random.get_state()) == before  # noqa: NPY002
 
 
-@pytest.mark.parametrize(("failing", "amount"), [(0.4, 50), (1.0, 8)])
-def test_goes_on_when_trainings_fail(name, failing, amount):
-    """In their first epoch of ten, so that they cost a tenth of others."""
+@pytest.mark.parametrize("failing", [0.4, 1.0])
+def test_goes_on_when_trainings_fail(name, failing):
     smooth = benchmark("none", "skip_connect", "nor_conv_1x1", failing=failing)
-    result = run(STRATEGIES[name], smooth, Budget(amount, "evals"), 0, name)
-    assert result.ledger.spent > amount - 1
-    assert len(result.steps) > 1.3 * amount
+    result = run(STRATEGIES[name], smooth, Budget(80, "evals"), 0, name)
+    assert len(result.steps) == 80 or (name in SHORT and len(result.steps) > 80)
     assert {s.outcome.status for s in result.steps} >= {Status.DIVERGED}
     assert all(math.isfinite(i.score.val_acc) for i in result.incumbents)
 

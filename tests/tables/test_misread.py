@@ -14,6 +14,7 @@ from nasbench.errors import NasbenchError
 from nasbench.records import Status, Trial
 from nasbench.runs import Budget, run
 from nasbench.spaces import open_space
+from nasbench.tables.export import export
 from nasbench.tables.importers import guess_kind, import_table
 from nasbench.tables.importers.arrays import import_csv, import_npz
 from nasbench.tables.merge import merge
@@ -180,3 +181,55 @@ def test_a_failed_training_costs_what_it_used() -> None:
     assert [cost.flops / 600 for cost in costs.values()] == [2, 5, 3.5, 1, 10]
     ends = Table.from_arrays(SPACE, [Curves("t", (10,), {"val_acc": values[:, :, -1], "status": status})])
     assert TabularBenchmark(ends, "t").evaluate([Trial(cell, 10, 0)])[0].cost.epochs == 10
+
+
+def test_what_a_failure_used_is_not_guessed() -> None:
+    """Epochs that nobody recorded of a training are not taken for epochs that it broke off."""
+    ten = Curves("t", tuple(range(1, 11)), {"val_acc": np.full((3, 1, 10), 50.0)})
+    arrays = {"val_acc": np.array([[50.0], [np.nan]]), "status": np.array([[0], [1]])}
+    first = Table.from_arrays(SPACE, [ten], cells=np.arange(3))
+    second = Table.from_arrays(SPACE, [Curves("t", (10,), arrays)], cells=np.array([5, 6]))
+    for table in (second, merge([first, second])):
+        (outcome,) = TabularBenchmark(table, "t").evaluate([Trial(table.space.cell(6), 10)])
+        assert (outcome.status, outcome.cost.epochs) == (Status.DIVERGED, 10)
+    seconds = np.arange(1.0, 11).reshape(1, 1, 10)
+    arrays = {"val_acc": np.full((1, 1, 10), np.nan), "status": np.array([1]), "train_seconds": seconds}
+    table = Table.from_arrays(SPACE, [Curves("t", tuple(range(1, 11)), arrays)], cells=np.array([6]))
+    assert TabularBenchmark(table, "t").evaluate([Trial(table.space.cell(6), 10)])[0].cost.epochs == 1
+
+
+def test_the_price_of_one_training_is_a_mean_in_every_currency() -> None:
+    values = np.tile(np.arange(1.0, 11) * 5, (1, 2, 1))
+    values[0, 1, 1:] = np.nan
+    seconds = np.minimum(np.arange(1.0, 11), np.array([[10.0], [2.0]]))[None]
+    arrays = {"val_acc": values, "status": np.array([[0, 1]]), "train_seconds": seconds}
+    table = Table.from_arrays(SPACE, [Curves("t", tuple(range(1, 11)), arrays)], cells=np.array([6]))
+    (outcome,) = TabularBenchmark(table, "t").evaluate([Trial(table.space.cell(6), 10)])
+    assert (outcome.status, outcome.cost.seconds, outcome.cost.epochs) == (Status.OK, 6, 6)
+    alone = Curves("t", tuple(range(1, 11)), {"val_acc": values[:, 1:], "status": np.array([[1, 1]])}, (0, 1))
+    table = Table.from_arrays(SPACE, [alone], cells=np.array([6]))
+    assert TabularBenchmark(table, "t").evaluate([Trial(table.space.cell(6), 10)])[0].cost.epochs == 2
+
+
+def test_trainings_that_ended_early_can_be_exported_and_imported(tmp_path: Path) -> None:
+    """Their seconds are constant from there on, as those of an honest table of failures or of short trials."""
+    values = np.tile(np.arange(1.0, 11) * 5, (20, 1, 1))
+    values[:18, :, 1:] = np.nan
+    seconds = np.tile(np.arange(1.0, 11), (20, 1, 1))
+    seconds[:18] = 1
+    arrays = {"val_acc": values, "status": np.array([[1]] * 18 + [[0]] * 2), "train_seconds": seconds}
+    table = Table.from_arrays(SPACE, [Curves("t", tuple(range(1, 11)), arrays)], cells=np.arange(20))
+    export(table, tmp_path / "t.npz")
+    assert import_npz(tmp_path / "t.npz").curves("t").arrays["train_seconds"].tolist() == seconds.tolist()
+    two = []
+    for epochs, rate in (((4, 8, 12), 10.0), ((2, 6, 12), 20.0)):
+        took = np.tile(np.array(epochs) * rate, (4, 1, 1))
+        two.append(Curves("t", epochs, {"val_acc": np.full((4, 1, 3), 50.0), "train_seconds": took}))
+    merged = merge([Table.from_arrays(SPACE, [entry], cells=np.arange(4)) for entry in two])
+    export(merged, tmp_path / "two.npz")
+    assert import_npz(tmp_path / "two.npz").curves("t").epochs == (2, 4, 6, 8, 12)
+
+
+def test_two_rows_at_chance_beside_another_task_are_no_fractions(tmp_path: Path) -> None:
+    (tmp_path / "mine.csv").write_text("cell,task,epochs,val_acc\n1,a,5,50\n1,hundred,5,1\n2,hundred,5,.8\n")
+    assert import_csv(tmp_path / "mine.csv", SPACE).tasks == ("a", "hundred")

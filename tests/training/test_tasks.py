@@ -101,6 +101,9 @@ def test_images_with_channels_first_are_refused(tmp_path):
     for shape in ((60, 3, 8, 8), (60, 3, 8, 12), (60, 1, 12, 8)):
         with pytest.raises(NasbenchError, match="channels first"):
             load_task(small_npz(tmp_path / "mine.npz", x_train=np.zeros(shape, dtype=np.uint8)))
+    for shape in ((60, 1, 128, 9), (60, 3, 64, 6)):  # windows of sensors, with as many channels
+        images = np.zeros(shape, dtype=np.uint8)
+        assert load_task(small_npz(tmp_path / "mine.npz", x_train=images, x_test=images[:30])).image_shape == shape[1:]
 
 
 def test_parts_on_two_scales_are_refused(tmp_path):

@@ -301,15 +301,24 @@ def _curves(
 
 
 def _accumulates(entry: Curves) -> bool:
-    """Whether seconds add up along the epochs of nine trainings in ten; of two machines' curves one may fall once."""
+    """Whether seconds add up along the epochs: of nine trainings in ten, or by and large, as in curves of two machines.
+
+    Only epochs with an accuracy count, as a training that ended early has its seconds to the end.
+    """
     if "train_seconds" not in entry.arrays or entry.full("train_seconds").shape[2] == 1:
         return True
-    seconds = entry.full("train_seconds").astype(np.float64)
-    steps = np.diff(seconds, axis=2)
-    known = ~np.isnan(steps)
-    grows = ~(steps < 0).any(axis=2) & (np.where(known, steps, 0).sum(axis=2) > 0)
-    measured = known.any(axis=2)
-    return not measured.any() or float(grows[measured].mean()) > 0.9
+    seconds, accuracy = np.broadcast_arrays(entry.full("train_seconds").astype(np.float64), entry.full("val_acc"))
+    seconds = np.where(np.isnan(accuracy), np.nan, seconds).reshape(-1, len(entry.epochs))
+    seconds = seconds[(seconds > 0).sum(axis=1) > 1]
+    if not len(seconds):
+        return True
+    known = seconds > 0
+    first, last = known.argmax(axis=1), known.shape[1] - 1 - known[:, ::-1].argmax(axis=1)
+    rows, epochs = np.arange(len(seconds)), np.array(entry.epochs)
+    growth = seconds[rows, last] / seconds[rows, first]
+    before = np.fmax.accumulate(seconds, axis=1)
+    falls = (seconds < before).any(axis=1)
+    return bool((~falls & (growth > 1)).mean() > 0.9 or np.median(growth / np.sqrt(epochs[last] / epochs[first])) >= 1)
 
 
 def _table(
@@ -323,7 +332,7 @@ def _table(
     notes = about.get("attributes", {}) | dict(attributes or {})
     try:
         table = Table.from_arrays(space, curves, about.get("rows", "cells"), cells, notes)
-        refuse_fractions(curves, 2)
+        refuse_fractions(curves, small=True)
     except NasbenchError as error:
         raise NasbenchError(f"{path}: {error}") from None
     for entry in curves:

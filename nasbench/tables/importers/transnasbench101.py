@@ -75,7 +75,7 @@ def import_transnasbench101(path: str | Path) -> Table:
         raise NasbenchError(f"{path} has no results of {', '.join(TASKS)}.")
     try:
         table = Table.from_arrays(space, curves, cells=cells, attributes=ATTRIBUTES)
-        refuse_fractions(curves, 2)
+        refuse_fractions(curves, small=True)
     except NasbenchError as error:
         raise NasbenchError(f"{path}: {error}") from None
     return table
