@@ -24,7 +24,7 @@ from .findings import listed
 from .statistics import estimate, interquartile_mean
 from .study import METRICS, Study
 from .style import INK
-from .tables import Table, build, digits_for, interval, number, strategy
+from .tables import NOTHING, Table, build, digits_for, interval, number, strategy
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -81,7 +81,7 @@ def table(study: Study, cells: pd.DataFrame, order: Sequence[str]) -> Table:
         if not len(own):
             continue
         shown = [
-            interval(regrets[metric, task, name], digits) if (metric, task, name) in regrets else "–"
+            interval(regrets[metric, task, name], digits) if (metric, task, name) in regrets else NOTHING
             for metric in study.metrics
             for task in study.tasks
         ]
@@ -114,7 +114,7 @@ def in_words(study: Study, cells: pd.DataFrame) -> list[str]:
         others = [name for name in ("random_search", "exhaustive") if name in regret.dropna()]
         beside = f", a random one (of {others[0]}) {number(regret[others[0]])}" if others else ""
         several = " in the mean over tasks" if len(study.tasks) > 1 else ""
-        lowest = "" if len(own) == 1 else "the lowest regret of the searches with a supernet: "
+        lowest = "a regret of " if len(own) == 1 else "the lowest regret of the searches with a supernet: "
         found.append(f"The first cell of {best} has {lowest}{number(own[best])}{several}{beside}.")
     bare = without_weights(cells).groupby(cells["strategy"]).agg(["sum", "size"])
     collapsed = [
