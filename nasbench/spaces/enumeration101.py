@@ -44,6 +44,32 @@ def slots(vertices: int) -> list[tuple[int, int]]:
     return list(itertools.combinations(range(vertices), 2))
 
 
+def edits(
+    vertices: int, edges: set[tuple[int, int]], operations: list[int]
+) -> Iterable[tuple[int, set[tuple[int, int]], list[int]]]:
+    """What one edit makes of a graph; some results are no pruned acyclic graphs."""
+    for v, old in enumerate(operations):
+        for code in range(KINDS):
+            if code != old:
+                yield vertices, edges, [*operations[:v], code, *operations[v + 1 :]]
+    pairs = [(i, j) for i in range(vertices - 1) for j in range(1, vertices) if i != j]
+    for pair in pairs:
+        if pair in edges or len(edges) < MAX_EDGES:
+            yield vertices, edges ^ {pair}, operations
+    for v in range(1, vertices - 1):
+        around = {edge for edge in edges if v in edge}
+        if len(around) == 2:
+            rest = {(i - (i > v), j - (j > v)) for i, j in edges - around}
+            yield vertices - 1, rest, operations[: v - 1] + operations[v:]
+    if vertices < MAX_VERTICES and len(edges) + 2 <= MAX_EDGES:
+        new, last = vertices - 1, vertices
+        moved = {(i, last if j == new else j) for i, j in edges}
+        for i, j in pairs:
+            way = {(i, new), (new, last if j == vertices - 1 else j)}
+            for code in range(KINDS):
+                yield vertices + 1, moved | way, [*operations, code]
+
+
 def prune(
     vertices: int, edges: Iterable[tuple[int, int]], operations: Sequence[int]
 ) -> tuple[int, list[tuple[int, int]], list[int]] | None:

@@ -14,7 +14,7 @@ import bisect
 import functools
 import itertools
 import re
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -205,7 +205,7 @@ class NASBench101(Space):
         own, edges, operations = _code(cell), set(cell.edges), list(cell.operations)
         vertices = len(operations) + 2
         found: dict[int, None] = {}
-        for edited in _edits(vertices, edges, operations):
+        for edited in enumeration.edits(vertices, edges, operations):
             code = enumeration.canonical_code(*edited)
             if code is not None and code != own:
                 found[code] = None
@@ -342,32 +342,6 @@ def _framed(edge: tuple[int, int], vertices: int) -> int:
     """The slot of a cell's edge in the 7-vertex frame."""
     i, j = edge
     return _SLOT[i, MAX_VERTICES - 1 if j == vertices - 1 else j]
-
-
-def _edits(
-    vertices: int, edges: set[tuple[int, int]], operations: list[int]
-) -> Iterable[tuple[int, set[tuple[int, int]], list[int]]]:
-    """What one edit makes of a graph; some results are no pruned acyclic graphs."""
-    for v, old in enumerate(operations):
-        for code in range(KINDS):
-            if code != old:
-                yield vertices, edges, [*operations[:v], code, *operations[v + 1 :]]
-    pairs = [(i, j) for i in range(vertices - 1) for j in range(1, vertices) if i != j]
-    for pair in pairs:
-        if pair in edges or len(edges) < MAX_EDGES:
-            yield vertices, edges ^ {pair}, operations
-    for v in range(1, vertices - 1):
-        around = {edge for edge in edges if v in edge}
-        if len(around) == 2:
-            rest = {(i - (i > v), j - (j > v)) for i, j in edges - around}
-            yield vertices - 1, rest, operations[: v - 1] + operations[v:]
-    if vertices < MAX_VERTICES and len(edges) + 2 <= MAX_EDGES:
-        new, last = vertices - 1, vertices
-        moved = {(i, last if j == new else j) for i, j in edges}
-        for i, j in pairs:
-            way = {(i, new), (new, last if j == vertices - 1 else j)}
-            for code in range(KINDS):
-                yield vertices + 1, moved | way, [*operations, code]
 
 
 def _canonical(vertices: int, edges: Collection[tuple[int, int]], operations: Sequence[int]) -> Cell101:
