@@ -83,6 +83,7 @@ def _parser() -> argparse.ArgumentParser:
     add = commands.add_parser("report", help="write the report of a results folder")
     add.add_argument("folder", type=Path)
     add.add_argument("--out", type=Path, help="folder of the report (default: FOLDER/report)")
+    add.add_argument("--judge", metavar="TABLE", help="also look the cells that were found up in this table")
     add.set_defaults(command=_report)
 
     add = commands.add_parser("list", help="list suites, strategies, predictors, tables or spaces")
@@ -147,7 +148,7 @@ def _table_parser(parser: argparse.ArgumentParser) -> None:
 def _report(options: argparse.Namespace) -> None:
     import reports
 
-    print(f"report: {reports.write(options.folder, options.out)}")
+    print(f"report: {reports.write(options.folder, options.out, options.judge)}")
 
 
 def _list(options: argparse.Namespace) -> None:

@@ -12,6 +12,7 @@ Where things are:
     pareto.py       fronts of accuracy and a second objective
     figures.py      figures of runs; crowds.py: of the curves of many strategies
     comparisons.py  figures of strategies against each other; cells.py: of cells
+    first_cells.py  what one-shot searches chose; elsewhere.py: what was found, looked up in another table
     style.py        the look of every strategy; figures as SVG and PNG
     findings.py     the sentences
     provenance.py   how the comparison was made and can be made again
@@ -29,7 +30,7 @@ from pathlib import Path
 __all__ = ["write"]
 
 
-def write(folder: str | Path, out: str | Path | None = None) -> Path:
+def write(folder: str | Path, out: str | Path | None = None, judge: str | Path | None = None) -> Path:
     """Write the report of a results folder and return the path of its index.html.
 
     The same results and the same library versions give the same bytes. A report that fails leaves a former
@@ -38,10 +39,13 @@ def write(folder: str | Path, out: str | Path | None = None) -> Path:
     Args:
         folder: results of `nasbench.runs.compare`, a study's of `nasbench fit`, or what its `--check` wrote.
         out: the report's folder, by default `folder/report`. A former report there is replaced.
+        judge: another table of the same space, by name or path, in which the cells that a comparison found are
+            looked up besides; see `reports.elsewhere`.
 
     Raises:
-        NasbenchError: the folder holds no results, or `out` cannot be written or holds other things.
+        NasbenchError: the folder holds no results, or `out` cannot be written or holds other things,
+            or `judge` is not a table of the comparison's space.
     """
     from .page import write_page
 
-    return write_page(Path(folder), Path(folder) / "report" if out is None else Path(out))
+    return write_page(Path(folder), Path(folder) / "report" if out is None else Path(out), judge)

@@ -24,6 +24,7 @@ from . import (
     choices,
     costs,
     currencies,
+    elsewhere,
     findings,
     first_cells,
     pareto,
@@ -64,8 +65,13 @@ class Shown:
     svg: Markup
 
 
-def write_page(folder: Path, out: Path) -> Path:
+def write_page(folder: Path, out: Path, judge: str | Path | None = None) -> Path:
     """See `reports.write`."""
+    others = [name for name in ("study.json", "check.json", "meta.json") if (folder / name).is_file()]
+    if others and judge is not None:
+        raise NasbenchError(
+            f"{folder} holds no comparison: only cells that a comparison found are looked up elsewhere."
+        )
     if (folder / "study.json").is_file():
         from .predictors import PredictorStudy, build
 
@@ -83,7 +89,8 @@ def write_page(folder: Path, out: Path) -> Path:
         learned = MetaStudy(folder)
         return swap_in(folder, out, lambda temporary: meta.build(learned, temporary))
     study = Study(folder)
-    return swap_in(folder, out, lambda temporary: _build(study, temporary))
+    judged = None if judge is None else elsewhere.look_up(study, judge)
+    return swap_in(folder, out, lambda temporary: _build(study, temporary, judged))
 
 
 def swap_in(folder: Path, out: Path, build: Callable[[Path], None]) -> Path:
@@ -127,7 +134,7 @@ def _swap(new: Path, target: Path) -> None:
     shutil.rmtree(old, ignore_errors=True)
 
 
-def _build(study: Study, folder: Path) -> None:
+def _build(study: Study, folder: Path, judged: elsewhere.Elsewhere | None) -> None:
     from . import style
     from .figures import bands, mean_bands
 
@@ -159,6 +166,8 @@ def _build(study: Study, folder: Path) -> None:
         with style.styled():
             figure = first_cells.figure(study, first, analyses[0].order)
             figures[shown.name] = save_figure(folder, shown.name, figure, "operations of the first cells")
+    looked_up = elsewhere.tables(judged, analyses[0].order) if judged else []
+    shown_tables |= {table.name: table for table in looked_up}
     learned = sources.table(study, amounts, analyses[0])
     if learned is not None:
         shown_tables[learned.name] = learned
@@ -172,9 +181,11 @@ def _build(study: Study, folder: Path) -> None:
     for table in shown_tables.values():
         save_table(folder, table)
     (folder / "tables" / "anytime.csv").write_text(_curves(study, analyses, curves, means), **UTF8)
-    more = {"chosen": chosen, "compared": compared, "paretos": paretos}
+    more: dict[str, Any] = {"chosen": chosen, "compared": compared, "paretos": paretos}
     more["learned"] = sources.in_words(study, amounts, analyses[0]) if learned is not None else []
     more["first"] = first_cells.in_words(study, first) if len(first) else []
+    more["judged"], more["looked_up"] = judged, looked_up
+    more["judgement"] = elsewhere.in_words(study, judged) if judged else []
     page = _render(study, analyses, figures, shown_tables, looks, **more)
     (folder / "index.html").write_text(page, **UTF8)
 
