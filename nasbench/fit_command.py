@@ -60,6 +60,7 @@ def fit_parser(parser: argparse.ArgumentParser) -> None:
         help="make a surrogate benchmark instead: one predictor's predictions for every cell")  # fmt: skip
     add("--check", action="store_true", help="with --as-benchmark: do strategies rank alike on it and on the table?")
     add("--strategies", type=some_names, help="with --check: which, own ones as file.py:Class (default: all that can)")
+    add("--budget", help="with --check: of each run, as of nasbench compare (default: 100evals)")
     add("--train-afresh", type=int, default=0, metavar="N",
         help="with --check: also train N classes of cells that the fit never saw")  # fmt: skip
     add("--data", type=Path, help="folder of data sets, for --train-afresh")
@@ -77,8 +78,10 @@ def _listed(sizes: Sequence[int]) -> str:
 
 def _check_options(options: argparse.Namespace) -> None:
     """NasbenchError for options that would do nothing beside the others."""
-    if not options.check and (options.train_afresh or options.strategies):
-        raise NasbenchError("--train-afresh and --strategies belong to --check, which checks a surrogate benchmark.")
+    if not options.check and (options.train_afresh or options.strategies or options.budget):
+        raise NasbenchError(
+            "--train-afresh, --strategies and --budget belong to --check, which checks a surrogate benchmark."
+        )
     if options.data is not None and not options.train_afresh:
         raise NasbenchError("--data goes with --train-afresh, which alone needs images.")
     defaults: dict[str, Any] = {"sources": [], "source_tables": [], "source_counts": None, "leave_out": "task"}
@@ -133,6 +136,8 @@ def _fit(options: argparse.Namespace) -> None:
         made = _make_benchmark(table, study, options.as_benchmark)
         if options.check:
             _check_benchmark(options, table, made, study)
+        else:
+            _save_benchmark(made, options.as_benchmark)
         return
     if options.check:
         raise NasbenchError("--check checks a surrogate benchmark; add --as-benchmark FILE.h5.")
@@ -166,9 +171,14 @@ def _make_benchmark(table: Table, study: Study, path: Path) -> Table:
         raise NasbenchError("a surrogate benchmark predicts accuracy, by one --predictor from one of --train-sizes.")
     if path.exists() and "surrogate" not in open_table(path).attributes:
         raise NasbenchError(f"{path} holds trainings, which predictions would replace; choose another file.")
-    made = make_benchmark(table, study.task, study.predictors[0], study.train_sizes[0], 0, study.schedule)
+    return make_benchmark(table, study.task, study.predictors[0], study.train_sizes[0], 0, study.schedule)
+
+
+def _save_benchmark(made: Table, path: Path) -> Table:
+    from .tables import open_table
+
     print(f"surrogate: {made.save(path)}")
-    again = ["nasbench", "compare", "--mode", "surrogate", "--table", str(path), "--task", study.task]
+    again = ["nasbench", "compare", "--mode", "surrogate", "--table", str(path), "--task", made.tasks[0]]
     print(f"use it: {shlex.join(again)}")
     return open_table(path)
 
@@ -176,7 +186,7 @@ def _make_benchmark(table: Table, study: Study, path: Path) -> Table:
 def _check_benchmark(options: argparse.Namespace, table: Table, surrogate: Table, study: Study) -> None:
     import reports
     import strategies
-    from surrogates.carry_over import Check, run_check
+    from surrogates.carry_over import Check, prepare, run_check
 
     from .runs import Suite
     from .runs.compare import suitable
@@ -184,16 +194,21 @@ def _check_benchmark(options: argparse.Namespace, table: Table, surrogate: Table
 
     named = options.strategies or [name for name in strategies.CATALOGUE if not name.endswith("-paper")]
     chosen = strategies.select(named)
+    asked = {name: value for name in ("seeds", "budget") if (value := getattr(options, name)) is not None}
     if not options.strategies:
         for one, schedule in ((table, study.schedule or 0), (surrogate, 0)):
-            suite = Suite("check", (study.task,), tuple(chosen), 1, "100evals", schedule=schedule)
+            suite = Suite(
+                "check", (study.task,), tuple(chosen), 1, asked.get("budget", Check.budget), schedule=schedule
+            )
             reasons = suitable(suite, chosen, TableSource(one))
             chosen = {name: entry for name, entry in chosen.items() if not reasons[name]}
     check = Check(
         options.table, study.task, tuple(chosen), study.predictors[0], study.train_sizes[0], schedule=study.schedule,
-        afresh=options.train_afresh, **({} if options.seeds is None else {"seeds": options.seeds}),
+        afresh=options.train_afresh, **asked,
     )  # fmt: skip
     folder = options.out or Path("results") / f"check-{table.name}-{study.task}"
+    prepare(check, table, surrogate, chosen, folder, options.data)  # before the surrogate of another check is replaced
+    surrogate = _save_benchmark(surrogate, options.as_benchmark)
     with Progress(f"check {study.task}", "runs", lines=True) as progress:
         found = run_check(check, table, surrogate, chosen, folder, processes(options), progress, options.data)
     facts = json.loads((found / "check.json").read_bytes())

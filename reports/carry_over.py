@@ -99,6 +99,8 @@ def again(facts: dict[str, Any]) -> str:
     if facts["schedule"] is not None:
         parts += ["--schedule", str(facts["schedule"])]
     parts += ["--as-benchmark", "FILE.h5", "--check", "--seeds", str(facts["seeds"])]
+    if facts["budget"] != "100evals":
+        parts += ["--budget", facts["budget"]]
     if facts["afresh"]:
         parts += ["--train-afresh", str(facts["afresh"])]
     return shlex.join([*parts, "--strategies", ",".join(facts["strategies"])])
@@ -134,8 +136,10 @@ def worth(study: CheckStudy) -> str:
     """What a search on the surrogate is worth where it counts, in one sentence."""
     own = [pair[0] for pair in study.facts["regret"].values() if not math.isnan(pair[0])]
     found = [value for value in study.facts["true_regret"].values() if not math.isnan(value)]
-    if not own or not found:
+    if not own:
         return "No strategy found a cell with a result."
+    if not found:
+        return "The table has results for none of the cells that strategies find on the surrogate."
     spans = (f"{tables.number(min(values))} to {tables.number(max(values))}" for values in (found, own))
     sentence = (
         "Looked up in the table, what strategies find on the surrogate has a mean regret of {}; what they find on the "
@@ -153,7 +157,8 @@ def _figures(study: CheckStudy, looks: dict[str, Look], folder: Path) -> dict[st
         drawn["families"] = (families, "regret on table and surrogate, family by family")
     ranks = pd.DataFrame(study.facts["regret"], index=list(SIDES)).T.loc[study.names].rank(na_option="bottom")
     drawn["ranks"] = (comparisons.slopes(ranks, ["on the table", "on the surrogate"], looks), "places on both")
-    drawn["left_out"] = (left_out(study, looks), "Kendall's tau with and without what a strategy visits")
+    if any(not math.isnan(without) for without, _ in study.facts["left_out"].values()):
+        drawn["left_out"] = (left_out(study, looks), "Kendall's tau with and without what a strategy visits")
     if study.groups:
         drawn["drift"] = (drift(study), "predictions against trainings that the fit never saw")
     return {name: save_figure(folder, name, figure, title) for name, (figure, title) in drawn.items()}

@@ -8,12 +8,16 @@ merged with trainings.
 
 from __future__ import annotations
 
+import itertools
+import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from nasbench.errors import NasbenchError
+from nasbench.processes import one_blas_thread
 from nasbench.spaces import Space
 from nasbench.tables import Curves, Table
 
@@ -68,8 +72,9 @@ def make_benchmark(
 
     Validation accuracy after each epoch and test accuracy come with as many virtual seeds as the table has: the
     prediction and normal noise whose deviation, pooled over sampled cells of similar quality, is that between their
-    seeds. Cells of which there is one training each have no noise. Seconds and latency are predicted without noise;
-    parameters and FLOPs follow from the cell and are copied.
+    seeds. What chance adds to one training after an epoch, at the end and in the test is as much related as in the
+    sampled trainings. Cells of which there is one training each have no noise. Seconds and latency are predicted
+    without noise; parameters and FLOPs follow from the cell and are copied.
 
     Args:
         predictor: a name in surrogates.CATALOGUE that sees cells.
@@ -96,21 +101,26 @@ def make_benchmark(
         found: np.ndarray = model.predict(everything)
         return found
 
-    rng = np.random.default_rng([seed, 0x5EED])
-    virtual = rng.standard_normal((len(cells), entry.full("val_acc").shape[1]))
-
-    def with_noise(name: str, epoch: int) -> np.ndarray:
-        plane = entry.at(name, epoch)[rows]
-        one = plane[np.arange(n), np.minimum(chosen, plane.shape[1] - 1)]
-        mean = fitted(one)
-        return np.clip(mean[:, None] + deviation(plane, mean)[:, None] * virtual[:, : plane.shape[1]], 0, 100)
-
     epochs = [entry.epochs[i] for i in np.unique(np.linspace(0, len(entry.epochs) - 1, EPOCHS).round().astype(int))]
     if entry.full("val_acc").shape[2] == 1:
         epochs = [entry.schedule]
-    arrays: dict[str, np.ndarray] = {"val_acc": np.stack([with_noise("val_acc", e) for e in epochs], axis=2)}
+    planes = [entry.at("val_acc", epoch)[rows] for epoch in epochs]
     if "test_acc" in entry.arrays:
-        final = with_noise("test_acc", entry.schedule)[:, :, None]
+        planes.append(entry.at("test_acc", entry.schedule)[rows])
+    rng = np.random.default_rng([seed, 0x5EED])
+    with one_blas_thread():
+        virtual = rng.standard_normal((len(cells), planes[0].shape[1], len(planes))) @ mixing(planes)
+
+    def with_noise(k: int) -> np.ndarray:
+        plane = planes[k]
+        one = plane[np.arange(n), np.minimum(chosen, plane.shape[1] - 1)]
+        mean = fitted(one)
+        return np.clip(mean[:, None] + deviation(plane, mean)[:, None] * virtual[:, : plane.shape[1], k], 0, 100)
+
+    predicted = [with_noise(k) for k in range(len(planes))]
+    arrays: dict[str, np.ndarray] = {"val_acc": np.stack(predicted[: len(epochs)], axis=2)}
+    if "test_acc" in entry.arrays:
+        final = predicted[-1][:, :, None]
         before = np.full((*final.shape[:2], len(epochs) - 1), np.nan)
         arrays["test_acc"] = np.concatenate([before, final], axis=2)
     for name in ("train_seconds", "latency_seconds"):
@@ -183,3 +193,31 @@ def deviation(values: np.ndarray, mean: np.ndarray) -> np.ndarray:
     freedom = (~np.isnan(several)).sum(axis=1) - 1
     pooled = [np.average(np.nanvar(several[g], axis=1, ddof=1), weights=freedom[g]) for g in groups]
     return np.sqrt(np.interp(mean, [centres[g].mean() for g in groups], pooled))
+
+
+def mixing(planes: Sequence[np.ndarray]) -> np.ndarray:
+    """What turns independent draws [..., k] into draws related as chance is in k `planes` [n, s] of the same trainings.
+
+    The root [k, k] of the correlations between trainings' differences from their cell's mean, in units of `deviation`:
+    of whether a training that is good by chance after one epoch is so at the end. The identity where that cannot be
+    told. Correlations are of what every two planes both have, and need not fit together: what is below 0 is dropped.
+    """
+    units = np.full((len(planes), planes[0].size), np.nan)
+    for k, plane in enumerate(planes):
+        if plane.shape != planes[0].shape or ((~np.isnan(plane)).sum(axis=1) >= 2).sum() < 2:
+            continue
+        several = (~np.isnan(plane)).sum(axis=1) >= 2
+        centre = np.full(len(plane), np.nan)
+        centre[several] = np.nanmean(plane[several], axis=1)
+        spread = np.full(len(plane), np.nan)
+        spread[several] = deviation(plane, centre[several])
+        units[k] = ((plane - centre[:, None]) / np.where(spread > 0, spread, np.nan)[:, None]).ravel()
+    related = np.eye(len(planes))
+    for a, b in itertools.combinations(range(len(planes)), 2):
+        both = ~np.isnan(units[[a, b]]).any(axis=0)
+        scale = math.sqrt((units[a, both] ** 2).sum() * (units[b, both] ** 2).sum())
+        if scale > 0:
+            related[a, b] = related[b, a] = (units[a, both] * units[b, both]).sum() / scale
+    values, vectors = np.linalg.eigh(related)
+    root: np.ndarray = (vectors * np.sqrt(np.maximum(values, 0))) @ vectors.T
+    return root / np.sqrt((root**2).sum(axis=0))

@@ -28,6 +28,7 @@ from scipy.stats import kendalltau
 from nasbench.errors import NasbenchError
 from nasbench.files import holds, replacing, write_whole
 from nasbench.runs import Results, Suite, compare
+from nasbench.runs.compare import check_folder
 from nasbench.tables import Table
 
 from .benchmark import Sample, draw_sample, fit
@@ -100,29 +101,16 @@ def run_check(
             or of more runs.
     """
     folder = Path(out)
-    enough(check.strategies)
-    if folder.is_dir() and (others := sorted({path.name for path in holds(folder)} - PARTS)):
-        raise NasbenchError(f"{folder} holds {others[0]!r}, which is not part of a check; choose another folder.")
-    held = Results(folder / "table").suite.seeds if (folder / "table" / "suite.json").exists() else 0
-    if held > check.seeds:
-        raise NasbenchError(f"{folder} holds {held} runs of each strategy, not {check.seeds}; choose another folder.")
-    sample = draw_sample(table, check.task, check.predictor, check.n, check.seed, check.schedule)
-    afresh = Afresh(table, check.task, data) if check.afresh else None
-    unseen = np.array([], np.int64) if afresh is None else afresh.classes(sample)
-    if not 0 <= check.afresh <= len(unseen):
-        raise NasbenchError(f"1 to {len(unseen)} classes that the fit never saw can be trained, not {check.afresh}.")
+    sample, afresh, unseen = prepare(check, table, surrogate, strategies, folder, data)
     (folder / "check.json").unlink(missing_ok=True)
-    suite = Suite(
-        "table", (check.task,), check.strategies, check.seeds, check.budget, check.table, schedule=check.schedule or 0
-    )
+    on_table_suite, on_surrogate_suite = _suites(check, surrogate)
     runs = 2 * len(check.strategies) * check.seeds
 
     def count(before: int) -> Progress | None:
         return progress and (lambda done, _: progress(before + done, runs))
 
-    on_table = compare(suite, strategies, folder / "table", table, jobs, count(0))
-    same = suite.replace(name="surrogate", mode="surrogate", table=surrogate.name, schedule=0)
-    on_surrogate = compare(same, strategies, folder / "surrogate", surrogate, jobs, count(runs // 2))
+    on_table = compare(on_table_suite, strategies, folder / "table", table, jobs, count(0))
+    on_surrogate = compare(on_surrogate_suite, strategies, folder / "surrogate", surrogate, jobs, count(runs // 2))
     fitted = fit(check.predictor, table.space, sample.cells, sample.labels, f"{check.n} cells of draw {check.seed}")
     groups = known_groups(table, check.task, sample, fitted, check.schedule)
     facts: dict[str, Any] = {}
@@ -144,6 +132,42 @@ def run_check(
     _write_drift(folder / "drift.csv", groups)
     write_whole(folder / "check.json", json.dumps(_plain(facts), indent=1, sort_keys=True) + "\n")
     return folder
+
+
+def prepare(
+    check: Check,
+    table: Table,
+    surrogate: Table,
+    strategies: Mapping[str, Callable[..., Any]],
+    folder: Path,
+    data: Path | None = None,
+) -> tuple[Sample, Afresh | None, np.ndarray]:
+    """What the surrogate was fitted to, and what is trained afresh and the classes that may be.
+
+    Arguments and errors are those of `run_check`: whatever it would refuse is refused here, and nothing is written.
+    """
+    enough(check.strategies)
+    if folder.is_dir() and (others := sorted({path.name for path in holds(folder)} - PARTS)):
+        raise NasbenchError(f"{folder} holds {others[0]!r}, which is not part of a check; choose another folder.")
+    held = Results(folder / "table").suite.seeds if (folder / "table" / "suite.json").exists() else 0
+    if held > check.seeds:
+        raise NasbenchError(f"{folder} holds {held} runs of each strategy, not {check.seeds}; choose another folder.")
+    for suite, of in zip(_suites(check, surrogate), (table, surrogate), strict=True):
+        check_folder(suite, strategies, folder / suite.name, of)
+    sample = draw_sample(table, check.task, check.predictor, check.n, check.seed, check.schedule)
+    afresh = Afresh(table, check.task, data) if check.afresh else None
+    unseen = np.array([], np.int64) if afresh is None else afresh.classes(sample)
+    if not 0 <= check.afresh <= len(unseen):
+        raise NasbenchError(f"1 to {len(unseen)} classes that the fit never saw can be trained, not {check.afresh}.")
+    return sample, afresh, unseen
+
+
+def _suites(check: Check, surrogate: Table) -> tuple[Suite, Suite]:
+    """The comparison on the table, and the same on the surrogate."""
+    suite = Suite(
+        "table", (check.task,), check.strategies, check.seeds, check.budget, check.table, schedule=check.schedule or 0
+    )
+    return suite, suite.replace(name="surrogate", mode="surrogate", table=surrogate.name, schedule=0)
 
 
 def _compared(on_table: Results, on_surrogate: Results, table: Table, check: Check) -> dict[str, Any]:
@@ -199,24 +223,34 @@ def _left_out(
 
 
 def verdict(facts: Mapping[str, Any]) -> str:
-    """Whether conclusions carry over, in one sentence."""
+    """Whether conclusions carry over, and what could not be tested of it, in one sentence."""
     losses = {name: given - without for name, (without, given) in facts["left_out"].items() if not math.isnan(without)}
     tau = facts["tau"]
+    if math.isnan(tau):
+        return (
+            "Whether conclusions carry over cannot be told: on the table or on the surrogate all strategies end alike."
+        )
     alike = "alike" if tau >= AGREE else "differently"
     reasons = [f"strategies rank {alike} on surrogate and table (Kendall's tau {tau:.2f})"]
     doubts = False
-    if losses:
+    if not losses:
+        doubts = True
+        reasons.append("too few cells are left to fit without what a strategy visits, so that this is not tested")
+    else:
         worst = max(losses, key=lambda name: losses[name])
         doubts = losses[worst] > LOSS
         reasons.append(f"fitting without what {worst} visits costs {max(losses[worst], 0):.2f} of tau there")
-    if facts["drift"] and not math.isnan(facts["drift"][-1]["coverage_90"]):
+    if not facts["drift"] or math.isnan(facts["drift"][-1]["coverage_90"]):
+        doubts = True
+        reasons.append("there are no trainings that the fit never saw to hold predictions against")
+    else:
         newest = facts["drift"][-1]
         doubts = doubts or newest["coverage_90"] < COVERED
         reasons.append(
             f"{WORDS[newest['name']]} are predicted {abs(newest['bias']):.2f} points too "
             f"{'high' if newest['bias'] >= 0 else 'low'}, {newest['coverage_90']:.0%} of them in the 90 % interval"
         )
-    how = "do not carry over" if not tau >= AGREE else "carry over with care" if doubts else "carry over"
+    how = "do not carry over" if tau < AGREE else "carry over with care" if doubts else "carry over"
     return f"Conclusions {how}: {'; '.join(reasons)}."
 
 

@@ -152,6 +152,8 @@ def space_cells(space: Space, indices: np.ndarray) -> np.ndarray:
 
 def _curves(entry: Curves, epochs: int | None) -> np.ndarray | None:
     """The first epochs [row, seed, 2 e]; None where not every one of them was recorded, or no training loss."""
+    if epochs is None and entry.schedule < 2:
+        return None
     seen = max(1, entry.schedule // 3) if epochs is None else epochs
     if not 1 <= seen < entry.schedule:
         raise NasbenchError(f"curves show from 1 to {entry.schedule - 1} epochs of {entry.schedule}, not {seen}.")

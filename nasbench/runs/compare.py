@@ -122,6 +122,12 @@ def compare(
     return Results(folder)
 
 
+def check_folder(suite: Suite, strategies: Mapping[str, Factory], out: str | Path, table: Table) -> None:
+    """NasbenchError where the folder holds what keeps `compare` from using it for this; nothing is written."""
+    suite, strategies = _load_own(suite, strategies)
+    _manifest(Path(out), suite, TableSource(table), _choose(suite.strategies, strategies))
+
+
 def _load_own(suite: Suite, strategies: Mapping[str, Factory]) -> tuple[Suite, Mapping[str, Factory]]:
     """The suite with own strategies by their names, and all strategies; NasbenchError for a name no folder can have."""
     if not isinstance(strategies, Mapping):

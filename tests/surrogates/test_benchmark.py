@@ -8,10 +8,10 @@ from scipy.stats import kendalltau
 
 from nasbench.cli import main
 from nasbench.errors import NasbenchError
-from nasbench.tables import open_table
+from nasbench.tables import Table, open_table
 from nasbench.tables.merge import merge
 from nasbench.tables.noise import noise
-from surrogates.benchmark import deviation, make_benchmark
+from surrogates.benchmark import deviation, make_benchmark, mixing
 
 pytestmark = pytest.mark.filterwarnings("ignore")
 
@@ -43,6 +43,34 @@ def test_classes_and_curves_are_kept():
     assert curves.full("val_acc").shape == (5260, 3, 12)
     assert np.median(curves.at("val_acc", 12)) > np.median(curves.at("val_acc", 1)) + 20
     assert curves.attributes["train_size"] == 256
+
+
+@pytest.mark.parametrize(("name", "task", "early"), [("digits", "digits", 4), ("images16", "cifar10", 2)])
+def test_chance_is_as_related_as_between_trainings(name, task, early):
+    """Of one training after some epochs, at its end and in the test: early stopping is no easier than on the table."""
+    real = open_table(name)
+
+    def related(table: Table) -> list[float]:
+        curves = table.curves(task)
+        last = curves.at("val_acc", curves.schedule)
+        planes = [curves.at("val_acc", early), last, curves.at("test_acc", curves.schedule)]
+        known = ~np.isnan(sum(planes)).any(axis=1)
+        first, end, test = ((p[known] - p[known].mean(axis=1, keepdims=True)).ravel() for p in planes)
+        return [float(np.corrcoef(first, end)[0, 1]), float(np.corrcoef(end, test)[0, 1])]
+
+    assert related(make_benchmark(real, task, "ridge", 300)) == pytest.approx(related(real), abs=0.08)
+
+
+def test_unrelated_planes_are_not_mixed():
+    rng = np.random.default_rng(0)
+    one, other = rng.standard_normal((2, 2000, 3))
+    assert mixing([one]) == pytest.approx(np.eye(1))
+    assert mixing([one, other]) == pytest.approx(np.eye(2), abs=0.05)
+    root = mixing([one, one + other, other])
+    half = 0.5**0.5
+    assert (root @ root.T) == pytest.approx(np.array([[1, half, 0], [half, 1, half], [0, half, 1]]), abs=0.05)
+    assert mixing([one, one[:, :1]]) == pytest.approx(np.eye(2))  # one value a cell: nothing is known of its chance
+    assert mixing([np.full((9, 3), np.nan), one[:9]]) == pytest.approx(np.eye(2))
 
 
 def test_the_same_sample_gives_the_same_table(shipped, surrogate, tmp_path):

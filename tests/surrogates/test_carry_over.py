@@ -113,7 +113,6 @@ def _ridge(table, sample):
         (0.9, 0.2, 0.9, "Conclusions carry over with care:"),
         (0.9, 0.0, 0.5, "Conclusions carry over with care:"),
         (0.3, 0.0, 0.9, "Conclusions do not carry over:"),
-        (float("nan"), 0.0, 0.9, "Conclusions do not carry over:"),
     ],
 )
 def test_the_verdict(tau, loss, covered, beginning):
@@ -121,6 +120,55 @@ def test_the_verdict(tau, loss, covered, beginning):
     said = verdict({"tau": tau, "left_out": {"a": (0.6 - loss, 0.6), "b": (0.5, 0.5)}, "drift": drift})
     assert said.startswith(beginning)
     assert "0.25 points too high" in said
+
+
+def test_the_verdict_names_what_was_not_tested():
+    unknown = {"a": (float("nan"), float("nan"))}
+    drift = [{"name": "left out", "bias": 0.25, "coverage_90": 0.9}]
+    said = verdict({"tau": 0.9, "left_out": unknown, "drift": drift})
+    assert said.startswith("Conclusions carry over with care:")
+    assert "too few cells are left to fit without what a strategy visits" in said
+    for nothing in ([], [drift[0] | {"coverage_90": float("nan")}]):
+        said = verdict({"tau": 0.9, "left_out": {"a": (0.6, 0.6)}, "drift": nothing})
+        assert said.startswith("Conclusions carry over with care:")
+        assert "no trainings that the fit never saw" in said
+    said = verdict({"tau": float("nan"), "left_out": unknown, "drift": drift})
+    assert said.startswith("Whether conclusions carry over cannot be told:")
+    assert "nan" not in said
+
+
+def test_a_small_table_is_not_said_to_carry_over(tmp_path, capsys, recwarn):
+    """Of 40 cells most are sampled: nothing is left to leave out, and a search finds cells without a result."""
+    cells = np.sort(np.random.default_rng(0).permutation(15625)[:40])
+    rng = np.random.default_rng(1)
+    curves = Curves("mine", (1,), {"val_acc": 50 + 10 * rng.random((40, 1))})
+    Table.from_arrays("nasbench201", [curves], cells=cells).save(tmp_path / "mine.h5")
+    options = ["--table", str(tmp_path / "mine.h5"), "--predictor", "ridge", "--train-sizes", "38", "--check",
+               "--as-benchmark", str(tmp_path / "s.h5"), "--strategies", ",".join(NAMES), "--seeds", "2",
+               "--budget", "10evals", "--jobs", "1", "--out", str(tmp_path / "out")]  # fmt: skip
+    assert main(["fit", *options]) == 0
+    facts = json.loads((tmp_path / "out" / "check.json").read_text())
+    assert facts["budget"] == "10evals"
+    assert "too few cells are left" in facts["sentence"] or "cannot be told" in facts["sentence"]
+    page = (tmp_path / "out" / "report" / "index.html").read_text()
+    assert "The table has results for none of the cells that strategies find on the surrogate." in page
+    assert "No strategy found a cell" not in page
+    assert "Leaving out what a strategy visits" not in page
+    assert "--budget 10evals" in page
+    assert not [warning for warning in recwarn if "identical low and high" in str(warning.message)]
+
+
+def test_a_refused_check_leaves_the_one_before(found, tmp_path, capsys):
+    folder, file = tmp_path / "out", tmp_path / "s.h5"
+    shutil.copytree(found, folder)
+    make_benchmark(open_table("digits"), "digits", "ridge", 200).save(file)
+    before, surrogate = (folder / "check.json").read_bytes(), file.read_bytes()
+    options = ["--table", "digits", "--predictor", "ridge", "--train-sizes", "100", "--check", "--as-benchmark",
+               str(file), "--strategies", ",".join(NAMES), "--seeds", "3", "--budget", "30evals"]  # fmt: skip
+    assert main(["fit", *options, "--out", str(folder)]) == 2
+    assert "holds results on another table" in capsys.readouterr().err
+    assert (folder / "check.json").read_bytes() == before
+    assert file.read_bytes() == surrogate
 
 
 def test_what_was_run_is_kept(found, tmp_path):
@@ -174,8 +222,7 @@ def test_bad_options_are_one_sentence(options, sentence, capsys, tmp_path, monke
     assert sentence in said
     assert said.count("\n") == 1
     assert not (tmp_path / "results").exists()
-    if "--train-afresh" not in options:
-        assert not (tmp_path / "s.h5").exists()
+    assert not (tmp_path / "s.h5").exists()
 
 
 def test_the_command_makes_as_many_runs_as_it_is_told(capsys, tmp_path):
