@@ -90,11 +90,21 @@ class Amounts:
         return [currency for currency in CURRENCIES.values() if all(currency in total for total in every)]
 
     def common(self, task: str, currency: str) -> tuple[float, str]:
-        """What the median run of the cheapest strategy spent in all, and which strategy that is; "" if all are."""
+        """What the median run of the cheapest strategy spent in all, and which strategy that is; "" if all are.
+
+        Strategies of which the median run stops before half of the budget do not count, if there are others.
+        """
         totals = {name: float(np.median([p.total[currency] for p in ps])) for name, ps in self.runs(task).items()}
+        totals = {name: total for name, total in totals.items() if name not in self.idle(task)} or totals
         cheapest = min(totals, key=lambda name: totals[name])
         alike = np.isclose(max(totals.values()), totals[cheapest], rtol=ROUNDING)
         return totals[cheapest], "" if alike else cheapest
+
+    def idle(self, task: str) -> list[str]:
+        """The strategies of which the median run spends less than half of the budget."""
+        documents = {name: self.study.documents.get((task, name), []) for name in self.runs(task)}
+        spent = {name: float(np.median([d["spent"] for d in runs])) for name, runs in documents.items()}
+        return [name for name, amount in spent.items() if amount < self.study.budget.amount / 2]
 
     def after(
         self, metric: str, task: str, strategy: str, currency: str, amount: float

@@ -12,6 +12,7 @@ import pandas as pd
 from nasbench.runs.budget import CURRENCIES, Kind
 
 from .accounts import overheads, seconds_in_words
+from .findings import listed
 from .study import Study
 from .style import INK, MUTED, Look
 from .tables import Table, amount, build, duration, share, strategy
@@ -88,6 +89,12 @@ def in_words(study: Study) -> str:
     other = {kind: spent[currency, kind] for c, kind in spent.columns if c == currency and kind != Kind.TRAINING}
     total = sum(spent[column] for column in spent.columns if column[0] == currency)
     if not other:
+        spenders = [name for name in study.strategies if isinstance(total, pd.Series) and total[name] > 0]
+        if not spenders:
+            return "Nothing was spent."
+        nothing = [name for name in study.strategies if name not in spenders]
+        if nothing:
+            return f"What was spent was spent on trainings alone; {listed(nothing)} spent nothing."
         return "Every strategy spent its budget on trainings alone."
     parts = []
     for kind, values in other.items():

@@ -1,7 +1,7 @@
 """The same comparison under equal amounts of evaluations, of seconds and of FLOPs, from the ledgers of the same runs.
 
-On every task all strategies are held to one amount: what the median run of the cheapest strategy spent in all. Half
-of that strategy's runs end before it and keep their regret.
+On every task all strategies are held to one amount: what the median run of the cheapest strategy spent in all, of those
+that use at least half of the budget. Half of that strategy's runs, and all that stop earlier, keep their regret.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import pandas as pd
 
 from .amounts import Amounts
 from .findings import listed
-from .statistics import Estimate, rank_agreement
+from .statistics import WORST, Estimate, rank_agreement
 from .study import METRICS
 from .style import Look
 from .tables import Table, amount, build, digits_for, number, strategy
@@ -41,6 +41,7 @@ class Comparison:
     Attributes:
         unknown: currency -> the tasks on which some run's ledger does not know it.
         held: (currency, task) -> the amount.
+        idle: strategies whose median run stops before half of the budget on some task, so that it sets no amount there.
         means: currency -> mean regrets [strategy, task]; inf where a run has no result, nan without runs.
         ranks: rows strategies, columns currencies: mean over tasks of the rank of the mean regret.
         places: the same as places, 1 the best.
@@ -52,6 +53,7 @@ class Comparison:
     metric: str
     unknown: dict[str, list[str]]
     held: dict[tuple[str, str], Held]
+    idle: list[str]
     means: dict[str, pd.DataFrame]
     ranks: pd.DataFrame
     places: pd.DataFrame
@@ -82,12 +84,16 @@ def compare_currencies(amounts: Amounts, metric: str) -> Comparison:
                 found, _ = amounts.after(metric, task, name, currency, held[currency, task].amount)
                 regrets[currency, task, name] = found
     means = {c: _means(regrets, c, study.tasks, study.strategies) for c in currencies}
-    ranks = pd.DataFrame({c: frame.rank().mean(axis=1) for c, frame in means.items()}, index=study.strategies)
+    filled = {key: np.where(np.isinf(values), WORST, values) for key, values in regrets.items()}
+    ranked = {c: _means(filled, c, study.tasks, study.strategies).fillna(WORST).rank() for c in currencies}
+    ranks = pd.DataFrame({c: frame.mean(axis=1) for c, frame in ranked.items()}, index=study.strategies)
     samples = {c: [[regrets[c, t, s] for s in study.strategies] for t in study.tasks] for c in currencies}
     agreement, chance = rank_agreement(samples) if len(currencies) > 1 else ({}, Estimate(*[np.nan] * 3))
     places = ranks.rank(method="min")
     unknown = {c: tasks for c, tasks in unknown.items() if tasks}
-    return Comparison(metric, unknown, held, means, ranks, places, agreement, chance)
+    stopped = {name for task in study.tasks for name in amounts.idle(task)}
+    idle = [name for name in study.strategies if name in stopped]
+    return Comparison(metric, unknown, held, idle, means, ranks, places, agreement, chance)
 
 
 def _means(regrets: dict, currency: str, tasks: Sequence[str], names: Sequence[str]) -> pd.DataFrame:
@@ -158,6 +164,11 @@ def in_words(found: Comparison) -> list[str]:
         )
     if len(found.currencies) < 2:
         return [*sentences, "So there are no two currencies to compare."]
+    if found.idle and len(found.idle) < len(found.ranks):
+        stop, put = ("stops", "sets") if len(found.idle) == 1 else ("stop", "set")
+        sentences.append(f"{listed(found.idle)} {stop} before half of the budget and {put} no amount.")
+    if not any(np.isfinite(frame.to_numpy()).any() for frame in found.means.values()):
+        return [*sentences, "At these amounts no strategy has a result in all of its runs: there is nothing to rank."]
     (a, b), least = min(found.agreement.items(), key=lambda item: item[1].value)
     moved = found.moves[found.moves > 0]
     if not len(moved):

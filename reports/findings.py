@@ -134,14 +134,25 @@ def fairness(study: Study) -> list[str]:
     for status, reason in (
         ("stalled", "Stalled with budget left, after a thousand requests in a row that cost nothing"),
         ("missing", "Ended with budget left, after a thousand requests in a row most of which had no result"),
+        ("finished", "Finished with budget left, for want of anything more to ask"),
     ):
         ended = {
-            name: sum(d["status"] == status for t in study.tasks for d in study.documents.get((t, name), []))
+            name: sum(
+                d["status"] == status and (status != "finished" or d["spent"] < study.budget.amount * (1 - ROUNDING))
+                for t in study.tasks
+                for d in study.documents.get((t, name), [])
+            )
             for name in study.strategies
         }
         ended = {name: count for name, count in ended.items() if count}
         if ended:
             sentences.append(f"{reason}: {listed([f'{count:,} of {name}' for name, count in ended.items()])}.")
+    idle = [d["strategy"] for d in documents if d["status"] == "budget" and not d["ledger"]["kind"]]
+    if idle:
+        sentences.append(
+            "Bought nothing, as already the first training, or the first work of their own, did not fit or had no "
+            f"known price: {listed([f'{idle.count(name):,} of {name}' for name in dict.fromkeys(idle)])}."
+        )
     return sentences
 
 

@@ -150,14 +150,15 @@ def _trained(
     at, observed = at[kept], observed[kept]
     if not len(at):
         return np.empty((0, 2))
-    chosen = at[_undominated(scale(observed, second[at]))]
+    chosen = at[_undominated(scale(observed, second[at]), equal=True)]  # what looks equal may truly differ
     return front(scale(accuracy[chosen], second[chosen]))
 
 
-def _undominated(points: np.ndarray) -> np.ndarray:
+def _undominated(points: np.ndarray, equal: bool = False) -> np.ndarray:
+    """Which of points [n, 2] none dominates; of those that coincide one alone, unless `equal`."""
     import moocore
 
-    return moocore.is_nondominated(np.ascontiguousarray(points))
+    return moocore.is_nondominated(np.ascontiguousarray(points), keep_weakly=equal)
 
 
 def front(points: np.ndarray) -> np.ndarray:

@@ -45,16 +45,24 @@ def cost(study: Study, name: str, currency: str) -> float:
 
 
 def saved(study: Study, amounts: Amounts, metric: str, name: str, other: str) -> list[float]:
-    """What `name` had left of the budget, by task, when its mean regret was that with which `other` ended."""
+    """By task, how much more `other` had spent when its mean regret was that with which it ended than `name` when its
+    own was no higher; 0 where `other` was there first, nan where `name` never was."""
     left, currency = [], CURRENCIES[study.budget.unit]
     whole = study.budget.unit in ("evals", "epochs") and study.budget.amount <= STEPS
     grid = np.arange(0.0, study.budget.amount + 1) if whole else np.linspace(0, study.budget.amount, STEPS + 1)
     for task in study.tasks:
         goal = float(np.mean(amounts.after(metric, task, other, currency, study.budget.amount)[0]))
-        mean = [float(np.mean(amounts.after(metric, task, name, currency, at)[0])) for at in grid]
-        there = np.flatnonzero(np.array(mean) <= goal + 1e-9)
-        left.append(float(study.budget.amount - grid[there[0]]) if len(there) and math.isfinite(goal) else math.nan)
+        when = [_first(study, amounts, metric, task, one, goal, grid) for one in (other, name)]
+        left.append(float(np.maximum(0.0, when[0] - when[1])) if math.isfinite(goal) else math.nan)
     return left
+
+
+def _first(study: Study, amounts: Amounts, metric: str, task: str, name: str, goal: float, grid: np.ndarray) -> float:
+    """The first amount of the grid after which the mean regret is at most `goal`; nan if none."""
+    currency = CURRENCIES[study.budget.unit]
+    mean = [float(np.mean(amounts.after(metric, task, name, currency, at)[0])) for at in grid]
+    there = np.flatnonzero(np.array(mean) <= goal + 1e-9)
+    return float(grid[there[0]]) if len(there) else math.nan
 
 
 def table(study: Study, amounts: Amounts, found: Analysis) -> Table | None:

@@ -171,6 +171,8 @@ def select(names: Iterable[str] | str) -> dict[str, Factory]:
             factory: Factory = own
         elif name in CATALOGUE:
             factory = CATALOGUE[name]
+        elif name.endswith(".py"):
+            raise NasbenchError(f"{name!r} is a file: name the class in it too, as in {name}:Mine.")
         else:
             raise unknown("strategy", name, CATALOGUE)
         if name in chosen or (name in CATALOGUE and factory is not CATALOGUE[name]):

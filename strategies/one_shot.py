@@ -194,7 +194,7 @@ class OneShot:
         epochs = self._images / len(self._arrays.y_train)
         cost = Cost(time.perf_counter() - began, epochs, float(self._flops), epochs / self.problem.full)
         self._images = self._flops = 0
-        self.problem.charge(Kind.SUPERNET, cost)
+        self.problem.charge(Kind.SUPERNET, cost, measured=True)
 
 
 @dataclass(frozen=True)

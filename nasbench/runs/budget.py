@@ -80,7 +80,7 @@ class Entry(NamedTuple):
 class Ledger:
     """Every expense of one run, in the order in which it was made, held against the run's budget."""
 
-    __slots__ = ("_column", "_limit", "budget", "closed", "entries", "sources", "spent")
+    __slots__ = ("_column", "_limit", "budget", "closed", "entries", "measured", "sources", "spent")
 
     def __init__(self, budget: Budget) -> None:
         self.budget = budget
@@ -91,6 +91,8 @@ class Ledger:
         """Sum so far in the budget's currency."""
         self.closed = False
         """Whether an expense was refused, after which nothing more is bought (rule 7)."""
+        self.measured = 0.0
+        """Seconds of the entries that this process really spent, and that are no overhead therefore."""
         self._column = budget.column
         self._limit = budget.amount * (1 + ROUNDING)
 

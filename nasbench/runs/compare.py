@@ -12,7 +12,7 @@ import os
 import platform
 import shlex
 import sys
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
 from typing import Any
@@ -221,9 +221,12 @@ def _manifest(folder: Path, suite: Suite, source: Source, chosen: Mapping[str, F
     if (folder / "suite.json").exists():
         old = read_manifest(folder)
         _check_same(folder, old, manifest)
+        before = Suite.from_fields(old["suite"])
+        old["suite"]["strategies"] = begun = _begun(folder, before)
+        old["strategies"] = {name: old["strategies"][name] for name in begun}
         for name in ("tasks", "strategies"):
             manifest["suite"][name] = list(dict.fromkeys([*old["suite"][name], *manifest["suite"][name]]))
-        manifest["suite"]["seeds"] = max(suite.seeds, _finished_seeds(folder, Suite.from_fields(old["suite"])))
+        manifest["suite"]["seeds"] = max(suite.seeds, _finished_seeds(folder, before, begun))
         manifest["strategies"] = {**old["strategies"], **manifest["strategies"]}
         for name in ("noise", "share", "trainings"):
             if name in manifest["table"]:
@@ -233,13 +236,18 @@ def _manifest(folder: Path, suite: Suite, source: Source, chosen: Mapping[str, F
     return json.loads(json.dumps(manifest))
 
 
-def _finished_seeds(folder: Path, suite: Suite) -> int:
+def _begun(folder: Path, suite: Suite) -> list[str]:
+    """The strategies that have finished a run: one that never did, because it fails, is not asked for again."""
+    return [name for name in suite.strategies if any(folder.glob(f"runs/*/{glob.escape(name)}/*.json"))]
+
+
+def _finished_seeds(folder: Path, suite: Suite, strategies: Sequence[str]) -> int:
     """How many seeds, from 0, every strategy has finished on every task: more were begun, perhaps by mistake."""
-    pairs = [(task, strategy) for task in suite.tasks for strategy in suite.strategies]
-    for seed in range(suite.seeds):
+    pairs = [(task, strategy) for task in suite.tasks for strategy in strategies]
+    for seed in range(suite.seeds if pairs else 0):
         if not all(run_path(folder, RunKey(*pair, seed)).exists() for pair in pairs):
             return seed
-    return suite.seeds
+    return suite.seeds if pairs else 0
 
 
 def _check_same(folder: Path, old: dict[str, Any], new: dict[str, Any]) -> None:

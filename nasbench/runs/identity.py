@@ -15,6 +15,8 @@ from typing import Any
 
 import numpy as np
 
+from ..errors import NasbenchError
+
 PLAIN = (int, float, complex, str, bytes, bool, type(None))
 """Types whose values belong to what a strategy does, wherever it takes them from."""
 
@@ -22,8 +24,8 @@ PLAIN = (int, float, complex, str, bytes, bool, type(None))
 def describe(factory: Any) -> dict[str, Any]:
     """Where a strategy comes from, its settings, and a digest of its code.
 
-    The digest of a strategy in a file of its own is the file's. That of a class or function given in Python covers
-    what it uses of its own module, so that other lines of the same script may change.
+    The digest of a built-in strategy is of its file. That of a class or function of one's own, given in Python or by
+    its file's name, covers what it uses of its own module, so that other lines of the same script may change.
     """
     listed = hasattr(factory, "where") or hasattr(factory, "path")  # in strategies.CATALOGUE, or a file of one's own
     if listed and dataclasses.is_dataclass(factory) and not isinstance(factory, type):
@@ -31,7 +33,7 @@ def describe(factory: Any) -> dict[str, Any]:
         fields = dataclasses.asdict(factory)
         if home[1] and not fields["settings"]:
             del fields["settings"]
-        return {**fields, "sha256": file_digest(*home)}
+        return {**fields, "sha256": _own_digest(factory) if home[1] else file_digest(home[0])}
     if isinstance(factory, functools.partial):
         settings = [*factory.args, *sorted(factory.keywords.items())]
         inner, arguments = describe(factory.func), _code(settings, getattr(factory.func, "__module__", ""))
@@ -44,6 +46,15 @@ def describe(factory: Any) -> dict[str, Any]:
         **said(factory),
         "sha256": _code(factory, named.__module__),
     }
+
+
+def _own_digest(factory: Any) -> str:
+    """Of the class in a file of one's own; "" where there is none."""
+    try:
+        loaded = factory.load()
+    except NasbenchError:
+        return ""
+    return _code(loaded, loaded.__module__, loaded.__module__)  # which is named after the file's content
 
 
 def said(strategy: Any) -> dict[str, Any]:
@@ -63,12 +74,15 @@ def same(old: dict[str, Any], new: dict[str, Any]) -> bool:
     return {**old, **aside} == {**new, **aside}
 
 
-def _code(thing: Any, module: str) -> str:
-    return hashlib.sha256("\n".join(_parts(thing, module, {})).encode("utf-8", "backslashreplace")).hexdigest()
+def _code(thing: Any, module: str, unnamed: str | None = None) -> str:
+    """Digest of what belongs to a thing of a module; `unnamed` is left out of it."""
+    text = "\n".join(part.replace(unnamed, "") if unnamed else part for part in _parts(thing, module, {}))
+    return hashlib.sha256(text.encode("utf-8", "backslashreplace")).hexdigest()
 
 
-def file_digest(where: str, path: str = "") -> str:
-    """SHA-256 of the file that `where`, a "module:name", is in, or else of that at `path`; "" for none to be read."""
+def file_digest(where: str) -> str:
+    """SHA-256 of the file that `where`, a "module:name", is in; "" for none to be read."""
+    path = ""
     try:
         name = where.partition(":")[0]
         if name in sys.modules:

@@ -10,7 +10,7 @@ import heapq
 import math
 import time
 import zlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from math import isnan
 from typing import Any, NamedTuple
@@ -22,7 +22,7 @@ from ..errors import NasbenchError, unknown
 from ..processes import one_blas_thread
 from ..records import Cell, Cost, Outcome, Score, Status, Trial
 from ..tables.source_tasks import Sources, working_clock
-from .budget import Budget, Entry, Kind, Ledger
+from .budget import Budget, Kind, Ledger
 from .strategy import Factory, Problem, Strategy
 
 OBSERVE = ("mean", "seed")
@@ -139,29 +139,37 @@ def run(
     timer = time.perf_counter if getattr(benchmark, "sources", None) is None else working_clock
     began = timer()
     strategy = factory(make_problem(benchmark, budget, started.ledger), generator(seed, benchmark.task, name))
-    started.overhead_seconds = max(0.0, timer() - began - _seconds(started.ledger.entries))
+    started.overhead_seconds = max(0.0, timer() - began - started.ledger.measured)
     draw = _seed_of_cell(benchmark, seed) if observe == "seed" else None
     with one_blas_thread():
         return _Runner(strategy, benchmark, started, draw).loop(workers, charge_overhead, timer)
 
 
-def _seconds(entries: Sequence[Entry]) -> float:
-    """Sum of the seconds that are known."""
-    return sum(entry.cost.seconds for entry in entries if not isnan(entry.cost.seconds))
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float | np.integer | np.floating) and not isinstance(value, bool)
 
 
 def make_problem(benchmark: Benchmark, budget: Budget, ledger: Ledger) -> Problem:
     """What a strategy is told; its own expenses go into the ledger."""
 
-    def charge(kind: Kind, cost: Cost) -> None:
+    def charge(kind: Kind | str, cost: Cost, measured: bool = False) -> None:
+        try:
+            kind = Kind(kind)
+        except ValueError:
+            raise unknown("kind of expense", kind, map(str, Kind)) from None
+        if not isinstance(cost, tuple) or len(cost) != len(Cost._fields) or not all(map(_is_number, cost)):
+            raise NasbenchError(f"an expense is a Cost of seconds, epochs, flops and evaluations, not {cost!r:.80}.")
+        cost = Cost(*cost)
         if kind is Kind.TRAINING:
             raise NasbenchError("trainings are charged by the runner; a strategy charges its own work only.")
         if any(value < 0 or value == math.inf for value in cost):
             raise NasbenchError(f"an expense is at least 0 in every currency and finite, not {cost}.")
         if not ledger.fits(cost):
             ledger.closed = True
-            raise BudgetSpent("a strategy's own work no longer fits into the budget; it is to be charged in `ask`.")
+            raise BudgetSpent("a strategy's own work no longer fits into the budget.")
         ledger.charge(kind, cost)
+        if measured and not isnan(cost.seconds):
+            ledger.measured += cost.seconds
 
     def spent() -> float:
         return ledger.spent / budget.amount if budget.amount else 1.0
@@ -223,7 +231,7 @@ class _Runner:
         currency, entries = run.budget.column, ledger.entries
         unit = 0 if getattr(self.benchmark, "has_seconds", True) else 1
         thinking = run.overhead_seconds
-        booked, charged = len(entries), 0.0
+        booked, charged, worked = len(entries), 0.0, ledger.measured
         clock = sum(entry.cost[unit] for entry in entries if not isnan(entry.cost[unit]))
         order = in_a_row = 0
         asking = ledger.affordable
@@ -235,11 +243,13 @@ class _Runner:
                 except BudgetSpent:
                     trial = None
                 thinking += timer() - began
-                if len(entries) > booked:  # the strategy's own work on the training device is no overhead
+                if len(entries) > booked:
                     own = entries[booked:]
                     booked = len(entries)
                     clock += sum(entry.cost[unit] for entry in own if not isnan(entry.cost[unit]))
-                    thinking -= min(thinking - charged, _seconds(own))
+                    # what was really done on the training device is no overhead
+                    thinking -= min(thinking - charged, ledger.measured - worked)
+                    worked = ledger.measured
                 if ledger.closed:
                     asking = False
                     continue
@@ -285,7 +295,10 @@ class _Runner:
                             clock = finish
                             self.record(trial, key, outcome, clock)
                             began = timer()
-                            tell(trial, outcome)
+                            try:
+                                tell(trial, outcome)
+                            except BudgetSpent:
+                                asking = False
                             thinking += timer() - began
                             continue
                         known[key] = outcome = outcome if ready is not None else UNKNOWN
@@ -296,7 +309,10 @@ class _Runner:
                     in_a_row += 1
                     asking = in_a_row < STALL
                     began = timer()
-                    tell(trial, outcome)
+                    try:
+                        tell(trial, outcome)
+                    except BudgetSpent:
+                        asking = False
                     thinking += timer() - began
                     continue
                 if not flying:
@@ -312,7 +328,10 @@ class _Runner:
                 del landing[key]
                 self.record(trial, key, outcome, clock)
             began = timer()
-            tell(trial, outcome)
+            try:
+                tell(trial, outcome)
+            except BudgetSpent:
+                asking = False
             thinking += timer() - began
         run.overhead_seconds = thinking
         return run

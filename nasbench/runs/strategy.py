@@ -18,7 +18,13 @@ if TYPE_CHECKING:
     from ..tables.source_tasks import Sources
 
 
-def _uncharged(kind: Kind, cost: Cost) -> None:
+class Charge(Protocol):
+    """Enters an expense of a strategy's own into the ledger."""
+
+    def __call__(self, kind: Kind | str, cost: Cost, measured: bool = False) -> None: ...
+
+
+def _uncharged(kind: Kind | str, cost: Cost, measured: bool = False) -> None:
     """Where a strategy is driven by hand, nobody keeps accounts."""
 
 
@@ -46,7 +52,8 @@ class Problem:
             ledger, on a line of its own beside the budget (charging rule 9).
         charge: enter an expense of one's own into the ledger before doing it, or, where it has to be measured, right
             after. One that does not fit into what is left ends the run (charging rule 7), and nothing is earned: costs
-            are at least 0.
+            are at least 0. `measured` says that its seconds were really spent here, between being asked and now, so
+            that they are not counted as overhead as well; not so of a price that was looked up or agreed on.
         spent: the share of the budget that is used up, trainings in flight included.
     """
 
@@ -61,7 +68,7 @@ class Problem:
     images: Callable[[], Images] | None = None
     probing: Probing | None = None
     sources: Callable[[], Sources] | None = None
-    charge: Callable[[Kind, Cost], None] = _uncharged
+    charge: Charge = _uncharged
     spent: Callable[[], float] = float
 
     @property

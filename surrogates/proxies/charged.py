@@ -71,5 +71,5 @@ class ChargedProxy:
         epochs = images / len(found.arrays.y_train)
         flops = passes * images * count_flops(cell, skeleton)
         cost = Cost(float(seconds[self._name][0]), epochs, flops, epochs / self._problem.full)
-        self._problem.charge(Kind.PROXY, cost)
+        self._problem.charge(Kind.PROXY, cost, measured=True)
         return float(scores[self._name][0])

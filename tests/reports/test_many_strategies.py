@@ -13,8 +13,8 @@ import pytest
 
 import reports
 import strategies
-from nasbench.runs import Suite, compare
-from reports import amounts, choices, costs, crowds, currencies, pareto, statistics, style
+from nasbench.runs import Budget, Suite, compare
+from reports import amounts, choices, costs, crowds, currencies, pareto, sources, statistics, style
 from reports.study import Study
 
 SEVERAL = ("random_search", "local_search", "zero_cost", "nsga2", "random_pareto")
@@ -168,6 +168,69 @@ def test_agreement_of_rankings():
     assert chance.low < chance.value < 0.8
 
 
+def fake(curves: dict[str, list[tuple[list[float], list[float], float]]]) -> SimpleNamespace:
+    """A study of one task under 10 evaluations; of every strategy its runs: when it found what, and what it spent."""
+    documents = {}
+    for name, runs in curves.items():
+        documents["t", name] = [
+            {
+                "spent": total, "status": "budget", "strategy": name,
+                "steps": {"cell": list(range(len(when))), "spent": when},
+                "incumbents": {"step": list(range(len(when))), "val_acc": what, "test_acc": [None] * len(when)},
+                "ledger": {
+                    "kind": ["training"] * (len(when) + 1),
+                    **{c: [*np.diff([0, *when]), total - (when[-1] if when else 0)]
+                       for c in ("seconds", "epochs", "flops", "evaluations")},
+                },
+            }
+            for when, what, total in runs
+        ]  # fmt: skip
+    return SimpleNamespace(
+        strategies=list(curves), tasks=["t"], documents=documents, references={("t", "val"): 100.0},
+        budget=Budget.parse("10evals"), identity=int,
+    )  # fmt: skip
+
+
+def test_who_stops_early_does_not_set_the_amount():
+    study = fake({
+        "quits": [([1.0], [70.0], 1.0)] * 3,
+        "a": [([2.0, 9.0], [60.0, 90.0], 10.0)] * 3,
+        "b": [([2.0, 8.0], [60.0, 80.0], 9.0)] * 3,
+        "broken": [([], [], 0.0)] * 3,
+    })  # fmt: skip
+    found = currencies.compare_currencies(amounts.Amounts(study), "val")
+    assert found.held["evaluations", "t"] == (9, "b")
+    assert found.idle == ["quits", "broken"]
+    assert found.means["evaluations"]["t"].tolist() == [30, 10, 20, np.inf]
+    assert found.places["evaluations"].tolist() == [3, 1, 2, 4]
+    assert "quits and broken stop before half of the budget and set no amount." in currencies.in_words(found)
+    alone = currencies.compare_currencies(amounts.Amounts(fake({name: [([], [], 0.0)] * 3 for name in "ab"})), "val")
+    assert currencies.in_words(alone)[-1].endswith("there is nothing to rank.")
+
+
+def test_places_and_their_agreement_are_by_one_rule():
+    """Runs without a result come last in both, by their share."""
+    good, bad = ([2.0], [90.0], 10.0), ([], [], 10.0)
+    study = fake({"a": [good, good, bad], "b": [good, bad, bad], "c": [([2.0], [50.0], 10.0)] * 3})
+    found = currencies.compare_currencies(amounts.Amounts(study), "val")
+    assert found.places["evaluations"].tolist() == [2, 3, 1]
+    assert all(agreement.value == 1 for agreement in found.agreement.values())
+
+
+def test_saved_is_what_the_other_spent_more_for_the_same():
+    """Not the rest of the budget, which the other did not need either."""
+    study = fake({
+        "learned": [([1.0, 3.0], [70.0, 90.0], 10.0)] * 2,
+        "scratch": [([2.0, 7.0], [60.0, 90.0], 7.0)] * 2,
+        "slow": [([2.0, 9.0], [60.0, 90.0], 10.0)] * 2,
+        "worse": [([2.0], [60.0], 10.0)] * 2,
+    })  # fmt: skip
+    found = amounts.Amounts(study)
+    assert sources.saved(study, found, "val", "learned", "scratch") == [4]
+    assert sources.saved(study, found, "val", "slow", "scratch") == [0]
+    assert np.isnan(sources.saved(study, found, "val", "worse", "scratch")).all()
+
+
 def test_equal_seconds_are_what_the_cheapest_strategy_spent(several):
     study = Study(several)
     found = currencies.compare_currencies(amounts.Amounts(study), "val")
@@ -206,6 +269,18 @@ def test_fronts_by_hand():
     assert pareto.igd_plus(np.empty((0, 2)), found) == pytest.approx(np.sqrt(2))
     accuracy, objective = scale.back(found)
     assert (accuracy[1], objective[1]) == (70, 2)
+
+
+def test_cells_that_look_equal_all_belong_to_a_runs_front():
+    """Two cells of the same size showed the same accuracy; the second is truly better."""
+    pytest.importorskip("moocore")
+    steps = {"cell": [0, 1, 2], "epochs": [5, 5, 5], "val_acc": [80.0, 80.0, 70.0]}
+    scale = pareto.Scale(worst_accuracy=50.0, best_accuracy=90.0, least=0.0, most=4.0)
+    accuracy, second = np.array([70.0, 90.0, 80.0]), np.array([2.0, 2.0, 3.0])
+    for order in ([0, 1, 2], [1, 0, 2]):
+        shown = {name: [values[k] for k in order] for name, values in steps.items()}
+        found = pareto._trained(shown, 5, np.arange(3), accuracy, second, scale)
+        assert found.tolist() == [[0.0, 0.5]]
 
 
 def test_median_attainment_by_hand():

@@ -150,6 +150,23 @@ def test_so_few_runs_that_nothing_could_be_separated_are_not_tested():
     assert np.isnan(list(statistics.leader_p_values(three, "a").values())).all()
 
 
+def test_ties_do_not_make_the_test_weaker():
+    """Runs often end with the same cell; of those that do not overlap, p is as small as without ties."""
+    apart = final_of({"t": {s: [10.0 * k + end for end in (0, 0, 1, 2, 3)] for k, s in enumerate("abcd")}})
+    assert statistics.mann_whitney_holm(apart).loc["a", "b"] == pytest.approx(6 * 2 / 252)
+    rng = np.random.default_rng(0)
+    for _ in range(5):
+        x, y = rng.integers(0, 5, 6).astype(float), rng.integers(1, 7, 7).astype(float)
+        y[0] = np.inf  # a run without a result
+
+        def apart_by(a: np.ndarray, b: np.ndarray) -> float:
+            ranks = stats.rankdata(np.concatenate([a, b]))
+            return abs(ranks[: len(a)].sum() - len(a) * (len(ranks) + 1) / 2)
+
+        every = stats.permutation_test((x, y), apart_by, alternative="greater", n_resamples=np.inf)
+        assert statistics.leader_p_values({"x": x, "y": y}, "x")["y"] == pytest.approx(every.pvalue)
+
+
 def test_a_ninth_run_does_not_make_the_test_weaker():
     apart = final_of({"t": {"a": list(range(9)), "b": list(range(10, 19))}})
     assert statistics.mann_whitney_holm(apart).loc["a", "b"] == pytest.approx(2 / 48620)

@@ -183,6 +183,75 @@ class Thinker(Script):
         return super().ask()
 
 
+@pytest.mark.parametrize(
+    ("kind", "cost", "sentence"),
+    [
+        ("warmup", Cost(1.0, 0.0, 0.0, 0.0), "unknown kind of expense 'warmup'"),
+        (None, Cost(1.0, 0.0, 0.0, 0.0), "unknown kind of expense None"),
+        ("training", Cost(1.0, 0.0, 0.0, 0.0), "trainings are charged by the runner"),
+        ("proxy", (1.0, 0.0), r"an expense is a Cost of seconds, epochs, flops and evaluations, not \(1.0, 0.0\)"),
+        ("proxy", 3.0, r"an expense is a Cost of .*, not 3.0"),
+        ("proxy", Cost("a", 0, 0, 0), r"an expense is a Cost of .*, not Cost\(seconds='a'"),
+    ],
+)
+def test_8_an_expense_is_of_a_known_kind_and_in_all_currencies(toy, kind, cost, sentence):
+    class Odd(Script):
+        def ask(self):
+            self.problem.charge(kind, cost)
+            return super().ask()
+
+    with pytest.raises(NasbenchError, match=sentence):
+        run(Odd(Trial(A, 3)), toy, Budget(10, "evals"))
+
+
+def test_8_kinds_may_be_given_by_name(toy):
+    class Named(Script):
+        def ask(self):
+            self.problem.charge("proxy", Cost(1.0, 0.0, 0.0, 0.5))
+            return super().ask()
+
+    result = run(Named(Trial(A, 3)), toy, Budget(10, "evals"))
+    assert result.ledger.entries[0].kind is Kind.PROXY
+    assert result.ledger.total(Kind.PROXY).seconds == 2
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_8_work_in_tell_that_does_not_fit_ends_the_run(toy, workers):
+    class Late(Script):
+        def tell(self, trial, outcome):
+            super().tell(trial, outcome)
+            self.problem.charge(Kind.PROXY, Cost(0.0, 0.0, 0.0, 2.0))
+
+    script = Late(Trial(A, 3), Trial(B, 3), Trial(C, 3))
+    result = run(script, toy, Budget(4, "evals"), workers=workers)
+    assert result.status == "budget"
+    assert result.ledger.spent == 4
+    assert len(script.told) == len(result.steps) == 2
+
+
+def test_8_prices_that_nobody_spent_here_leave_the_overhead(toy):
+    """Thinking is not free for who looks prices up; what was really spent on the device is no thinking."""
+
+    class Sleeper(Script):
+        measured = False
+
+        def ask(self):
+            began = time.perf_counter()
+            time.sleep(0.05)
+            price = time.perf_counter() - began if self.measured else 30.0
+            self.problem.charge(Kind.PROXY, Cost(price, 0.0, 0.0, 0.0), measured=self.measured)
+            return super().ask()
+
+    class Measured(Sleeper):
+        measured = True
+
+    declared, real = (run(one(Trial(A, 3), Trial(B, 3)), toy, Budget(10, "evals")) for one in (Sleeper, Measured))
+    assert declared.overhead_seconds >= 0.15
+    assert real.overhead_seconds < declared.overhead_seconds / 2
+    charged = run(Sleeper(Trial(A, 3), Trial(B, 3)), toy, Budget(500, "s"), charge_overhead=True)
+    assert charged.ledger.total(Kind.OVERHEAD).seconds >= 0.15
+
+
 def test_8_overhead_never_exceeds_the_budget(tiny_table):
     curves = tiny_table.curves("toy")
     arrays = {"val_acc": curves.full("val_acc"), "train_seconds": np.full(64, 0.03)}

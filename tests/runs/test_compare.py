@@ -246,7 +246,9 @@ def test_an_edited_strategy_is_noticed(tmp_path):
     own.write_text(text)
     suite = SMALL.replace(strategies=("Mine",), tasks=("cifar10",))
     compare(suite, strategies.select([f"{own}:Mine"]), tmp_path / "r", jobs=1)
-    own.write_text(text + "\n")
+    own.write_text(text + "\n\nclass Other:\n    pass\n")  # nothing of the class itself
+    compare(suite, strategies.select([f"{own}:Mine"]), tmp_path / "r", jobs=1)
+    own.write_text(text.replace("pass", "mine = True"))
     with pytest.raises(NasbenchError, match="another strategy called 'Mine'"):
         compare(suite, strategies.select([f"{own}:Mine"]), tmp_path / "r", jobs=1)
 
@@ -277,6 +279,18 @@ def test_a_mended_strategy_goes_on_in_its_folder(tmp_path):
     assert len(results.runs) == 6
 
 
+def test_a_strategy_that_fails_does_not_occupy_its_folder(tmp_path):
+    own, suite = tmp_path / "own.py", SMALL.replace(strategies=("random_search",), tasks=("cifar10",))
+    compare(suite, strategies.CATALOGUE, tmp_path / "r", jobs=1)
+    before = content(tmp_path / "r")
+    own.write_text(OWN.replace("return Trial(", "return Trail("))
+    with pytest.raises(NasbenchError, match="NameError"):
+        compare(suite.replace(strategies=(f"{own}:Mine",)), {}, tmp_path / "r", jobs=1)
+    results = compare(suite, strategies.CATALOGUE, tmp_path / "r", jobs=1)
+    assert set(results.runs.strategy) == {"random_search"}
+    assert content(tmp_path / "r") == before
+
+
 def test_a_folder_with_an_own_strategy_can_grow(tmp_path, monkeypatch):
     """Whatever way its file is written, and without naming it again."""
     (tmp_path / "own.py").write_text(OWN)
@@ -287,7 +301,7 @@ def test_a_folder_with_an_own_strategy_can_grow(tmp_path, monkeypatch):
     results = compare(suite.replace(strategies=("random_search",), seeds=4), strategies.CATALOGUE, "r", jobs=1)
     assert set(results.runs.groupby("strategy").size()) == {4}
     before = content(tmp_path / "r")
-    (tmp_path / "own.py").write_text(OWN + "\n\n# edited\n")
+    (tmp_path / "own.py").write_text(OWN.replace("pass", "pass  # edited"))
     with pytest.raises(NasbenchError, match="another strategy called 'Mine'"):
         compare(suite.replace(strategies=("local_search",), seeds=5), strategies.CATALOGUE, "r", jobs=1)
     (tmp_path / "own.py").unlink()
