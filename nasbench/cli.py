@@ -199,7 +199,9 @@ def _query(options: argparse.Namespace) -> None:
     found = [
         dataclasses.asdict(table.query(cell, task, options.epochs, options.schedule, options.seed)) for task in tasks
     ]
-    columns = [name for name in found[0] if name != "cell" and any(line[name] == line[name] for line in found)]
+    columns = [
+        name for name in found[0] if name != "cell" and any(line[name] == line[name] != () for line in found)
+    ]  # fmt: skip
     lines = [[_text(line[name]) for name in columns] for line in found]
     show(f"cell {table.space.index(cell)}: {found[0]['cell']}", columns, lines)
 
@@ -222,7 +224,7 @@ def _table_info(options: argparse.Namespace) -> None:
     answered = f"{(table.row_of_cell >= 0).sum():,} of the {len(table.space):,} cells of the space {table.space.name}"
     rows = f"{len(table):,} classes of equal cells, which answer for " if table.rows == "classes" else ""
     print(f"{table.name}: {rows}{answered}; checksum {table.checksum}")
-    lines, arrays = [], dict[str, None]()
+    lines, arrays, failures = [], dict[str, None](), []
     for task in table.tasks:
         for schedule in table.schedules(task):
             curves = table.curves(task, schedule)
@@ -242,10 +244,15 @@ def _table_info(options: argparse.Namespace) -> None:
             best = int(table.cells[np.nanargmax(mean)]) if len(known) else "-"
             lines.append([task, epochs, len(curves.seeds), share, levels, best, tau, resolution])
             arrays[", ".join(curves.arrays)] = None
+            failed = int((curves.valid & np.isnan(curves.at("val_acc", schedule))).sum())
+            if failed:
+                failures.append(f"{failed:,} of {curves.valid.sum():,} on {task} after {schedule} epochs")
     columns = ["task", "epochs", "seeds", "cells with results", "val_acc: min / 10 % / 50 % / 90 % / 99 % / max"]
     columns += ["best cell", "tau of seeds: all / best 10 %", "resolution (%)"]
     show("", columns, lines)
     print(f"arrays: {'; '.join(arrays)}")
+    if failures:
+        print(f"trainings that failed: {'; '.join(failures)}")
     if options.proxies:
         _show_proxies(table)
     for name, value in table.attributes.items():

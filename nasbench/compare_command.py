@@ -121,7 +121,7 @@ def _why_nothing(results: Results) -> str:
     steps = [document["steps"]["status"] for document in results.documents]
     if all(steps) and all(code for codes in steps for code in codes):
         return "every training that was asked for failed"
-    return f"{results.suite.budget} may be less than one training, or a strategy's own work before it, costs"
+    return f"{results.suite.budget} may be less than one training costs, or than a strategy's own work before its first"
 
 
 def _tasks_elsewhere(suite: Suite, options: argparse.Namespace) -> list[str] | None:

@@ -148,6 +148,8 @@ def _fit(options: argparse.Namespace) -> None:
     with Progress(f"fit {task}", "fits", lines=True) as progress:
         run_study(study, table, folder, processes(options), progress)
     scores = pd.concat([pd.read_csv(folder / "scores.csv"), pd.read_csv(folder / "seconds.csv")])
+    constant = scores["value"].isna() & (scores["metric"] == "kendall")
+    scores.loc[constant, "value"] = 0.0  # a constant prediction ranks nothing
     means = scores.groupby(["predictor", "n", "metric"])["value"].mean().unstack()
     lines = []
     for name in study.predictors:
@@ -158,6 +160,8 @@ def _fit(options: argparse.Namespace) -> None:
     columns = ["predictor", *(f"tau, n = {n}" for n in sizes)]
     columns += [f"{what}, n = {sizes[-1]}" for what in ("in 90 % interval", "regret", "fit seconds")]
     show(f"{table.name}, {task}, {options.target}: means over {plural(study.seeds, 'draw')}", columns, lines)
+    if constant.any():
+        print(f"In {plural(int(constant.sum()), 'draw')}, a predictor gave all cells the same value: tau is 0 there.")
     print(f"scores: {folder / 'scores.csv'}")
     print(f"report: {reports.write(folder)}")
 

@@ -33,6 +33,10 @@ class Cost(NamedTuple):
     """Epochs as a share of one full training."""
 
 
+BACKWARD_FACTOR = 3
+"""Training FLOPs per example over forward FLOPs: one forward pass, and a backward pass of twice its size."""
+
+
 class Trial(NamedTuple):
     """One training that a strategy asks for."""
 

@@ -46,7 +46,7 @@ def _score(options: argparse.Namespace) -> None:
     for name in wanted:
         entry_of(name)
         if name not in PROXIES:
-            raise NasbenchError(f"tables hold no scores of {name}: it is a count, or made of the others.")
+            raise NasbenchError(f"tables hold scores of {', '.join(PROXIES)} only, not of {name}.")
     chosen = {task: TabularBenchmark(table, task) for task in ([options.task] if options.task else table.tasks)}
     for task, benchmark in chosen.items():
         if benchmark.images is None:

@@ -19,6 +19,8 @@ from .study import METRICS, Study
 from .style import INK, Look
 
 FAINT, GREY = "#dfe4e9", "#aab3bd"
+LINE = 0.172
+"""Height in inches of a line of a legend."""
 LETTER = 0.06
 """Inches that a letter of a label takes at most."""
 MARGIN = 0.84
@@ -102,13 +104,17 @@ def by_family(
     step = each + gap + (room if alone else 0)
     down = math.ceil(len(families) / wide) if alone else len(families)
     width = MARGIN + wide * step - gap + (0 if alone else room)
-    height = down * (panel + 0.34) + 0.62
+    entries = [len(members) + (k == 0) for k, members in enumerate(families.values())]
+    panels = [max(panel, 0.3 + LINE * max(entries[row * wide : (row + 1) * wide] if alone else [entries[row]]))
+              for row in range(down)]  # fmt: skip
+    tops = np.cumsum([0.0, *(one + 0.34 for one in panels)])
+    height = tops[-1] + 0.62
     figure = Figure(figsize=(width, height))
     for k, (family, members) in enumerate(families.items()):
         for j, task in enumerate(tasks):
             row, column = divmod(k, wide) if alone else (k, j)
-            left, bottom = MARGIN + column * step, height - 0.32 - row * (panel + 0.34) - panel
-            ax = figure.add_axes((left / width, bottom / height, each / width, panel / height))
+            left, bottom = MARGIN + column * step, height - 0.32 - tops[row] - panels[row]
+            ax = figure.add_axes((left / width, bottom / height, each / width, panels[row] / height))
             best = champions(families, curves[task])
             _faint(ax, curves[task], [name for other, name in best.items() if other != family], GREY)
             for name in members:

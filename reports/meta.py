@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import pandas as pd
 
 from . import meta_bill, meta_figures, meta_findings, meta_harm, meta_maps, style, tables
-from .meta_study import EQUAL, MetaStudy, with_labels
+from .meta_study import BASELINE, EQUAL, MetaStudy, with_labels
 from .page import UTF8, environment, save_figure, save_table
 from .predictors import METRICS
 
@@ -65,8 +65,8 @@ def build(study: MetaStudy, folder: Path) -> None:
 
 def _looks(study: MetaStudy) -> dict[str, style.Look]:
     """A hue a family, the meta-learned ones first; the baseline, which is to be beaten, in the colour of ink."""
-    families = {name: study.facts["families"].get(name, "") for name in study.names if name != meta_findings.BASELINE}
-    return style.looks(families) | {meta_findings.BASELINE: style.Look(style.INK, (), "o", style.INK)}
+    families = {name: study.facts["families"].get(name, "") for name in study.names if name != BASELINE}
+    return style.looks(families) | {BASELINE: style.Look(style.INK, (), "o", style.INK)}
 
 
 def _tables(study: MetaStudy) -> list[tables.Table]:

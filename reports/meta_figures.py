@@ -58,7 +58,7 @@ def adaptation_table(study: MetaStudy) -> tables.Table:
         found = dict(zip(study.asked(name), zip(*curve(study, name), strict=True), strict=True))
         lines += [(name, n, *values) for n, values in found.items()]
         cells = [
-            tables.Text(tables.interval(Estimate(*map(float, found[n]))), study.best(study.names, n) == name)
+            tables.Text(tables.interval(Estimate(*map(float, found[n]))), name in study.firsts(study.names, n))
             if n in found else tables.Text(tables.NOTHING)
             for n in study.sizes
         ]  # fmt: skip

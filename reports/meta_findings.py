@@ -12,12 +12,9 @@ from scipy.stats import binomtest
 
 from . import meta_harm, tables
 from .findings import listed
-from .meta_study import EQUAL, MetaStudy, with_labels
+from .meta_study import BASELINE, EQUAL, MetaStudy, with_labels
 from .statistics import ALPHA
 from .tables import Text, number, p_value
-
-BASELINE = "rank_transfer"
-"""The mean rank on the sources, which nothing is learned for: what a meta-learned predictor has to beat."""
 
 
 @dataclass(frozen=True)
@@ -135,7 +132,9 @@ def _best(study: MetaStudy, names: Sequence[str], sizes: Sequence[int]) -> str:
     for n in sizes:
         name = study.best(names, n)
         if name:
-            found.setdefault(name, []).append(f"{with_labels(n)} ({number(float(study.mean().loc[name, n]), 3)})")
+            others = [other for other in study.firsts(names, n) if other != name]
+            same = f", as {listed(others)}" if others else ""
+            found.setdefault(name, []).append(f"{with_labels(n)} ({number(float(study.mean().loc[name, n]), 3)}{same})")
     return listed([f"{name} {listed(parts)}" for name, parts in found.items()])
 
 

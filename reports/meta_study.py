@@ -23,6 +23,8 @@ EQUAL = 1e-9
 """Differences of mean tau up to this are ties: the same order of cells, summed up in another order."""
 CURRENCIES = ("seconds", "epochs", "flops", "evaluations")
 COLUMNS = ("predictor", "task", "sources", "n", "seed", "metric", "value")
+BASELINE = "rank_transfer"
+"""The mean rank on the sources, which nothing is learned for: what a meta-learned predictor has to beat."""
 RANKS = ("kendall", "spearman", "sparse_kendall")
 
 
@@ -141,9 +143,14 @@ class MetaStudy:
         return chosen.pivot_table("value", "seed", "n", "mean")[self.asked(name)].to_numpy()
 
     def best(self, names: Sequence[str], n: int) -> str | None:
-        """The one of these with the highest mean tau at n labels."""
+        """The one of these with the highest mean tau at n labels; of several the mean rank, which is the simplest."""
+        first = self.firsts(names, n)
+        return BASELINE if BASELINE in first else first[0] if first else None
+
+    def firsts(self, names: Sequence[str], n: int) -> list[str]:
+        """All of these whose mean tau at n labels is the highest."""
         means = self.mean()[n].reindex(list(names)).dropna()
-        return None if means.empty else str(means.idxmax())
+        return [str(name) for name in means.index[means >= means.max() - EQUAL]]
 
     def ceilings(self) -> dict[str, float]:
         """Target -> noise ceiling, of those where it is known."""

@@ -36,6 +36,8 @@ METRICS = {
     "calibration_error": "calibration error",
     "fit_seconds": "fit, s", "query_seconds": "query, s",
 }  # fmt: skip
+RANKS = ("kendall", "kendall_unseen", "spearman", "sparse_kendall")
+"""Scores that a prediction which is the same for all cells has none of."""
 
 
 class PredictorStudy:
@@ -44,6 +46,7 @@ class PredictorStudy:
     Attributes:
         facts: study.json.
         scores: [predictor, n, seed, metric, value] of scores.csv and seconds.csv.
+        constant: draws in which a predictor gave all cells the same value. They count as a tau of 0.
         names: predictors, the best tau at the largest n first.
         examples: examples.npz.
 
@@ -58,6 +61,7 @@ class PredictorStudy:
             with np.load(folder / "examples.npz") as file:
                 self.examples = {name: file[name] for name in file.files}
             self.sizes = sorted(self.facts["train_sizes"])
+            self.constant = self._count_constant()
             taus = self.means("kendall")[self.sizes[-1]]
             self.names: list[str] = list(taus.sort_values(ascending=False, kind="stable").index)
         except FileNotFoundError as error:
@@ -66,6 +70,17 @@ class PredictorStudy:
             ) from None
         except (OSError, ValueError, KeyError, TypeError, AttributeError):
             raise NasbenchError(f"the study in {folder} is damaged or of another release.") from None
+
+    def _count_constant(self) -> int:
+        """Give draws in which all predictions are the same, which rank nothing, rank correlations of 0; how many."""
+        frame = self.scores.reset_index(drop=True)
+        empty = frame["value"].isna()
+        draw = pd.MultiIndex.from_frame(frame[["predictor", "n", "seed"]])
+        constant = draw[empty & (frame["metric"] == "kendall")]
+        ranks = frame["metric"].isin(RANKS) & draw.isin(constant)
+        frame.loc[empty & ranks, "value"] = 0.0
+        self.scores = frame
+        return len(constant)
 
     def means(self, metric: str) -> pd.DataFrame:
         """Mean over draws, predictors by sizes."""
@@ -133,7 +148,7 @@ def headline(study: PredictorStudy) -> list[str]:
     n, best = study.sizes[-1], study.names[0]
     tau = study.means("kendall")[n]
     level = [name for name in study.names[1:] if not _behind(study, name)]
-    if not np.isfinite(tau[best]):
+    if not study.values("kendall", best)[:, -1].any():
         found = [f"With {n} labels, no predictor ranks cells left out: all predictions are the same."]
     else:
         mean = f"Kendall's τ = {tau[best]:.3f}, mean over {draws(study)}"

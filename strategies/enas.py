@@ -15,8 +15,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils import skip_init
 
-from nasbench.benchmarks.tabular import BACKWARD_FACTOR
 from nasbench.networks.graph import CELL_EDGES, OPERATIONS, Cell
+from nasbench.records import BACKWARD_FACTOR
 from nasbench.runs.strategy import Problem
 
 from . import random_sharing

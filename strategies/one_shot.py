@@ -26,11 +26,10 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from nasbench.benchmarks.tabular import BACKWARD_FACTOR
 from nasbench.errors import NasbenchError
 from nasbench.networks.graph import CELL_EDGES, OPERATIONS, Cell
 from nasbench.networks.supernet import Supernet
-from nasbench.records import Cost, Outcome, Trial
+from nasbench.records import BACKWARD_FACTOR, Cost, Outcome, Trial
 from nasbench.runs.budget import Kind
 from nasbench.runs.strategy import Problem
 from surrogates.neural.ensemble import one_thread

@@ -86,6 +86,8 @@ def make_benchmark(
         NasbenchError: the table is a surrogate itself, has too few results, or the predictor cannot be used.
     """
     sample = draw_sample(table, task, predictor, n, seed, schedule, exclude)
+    if np.ptp(sample.labels) == 0:
+        raise NasbenchError(f"all {n} sampled trainings of {task!r} show {sample.labels[0]:g}: nothing can be learned.")
     data, order, chosen = sample.data, sample.order[:n], sample.chosen[:n]
     entry = table.curves(task, schedule)
     rows = table.row_of_cell[data.index[order]]

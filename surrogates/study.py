@@ -178,7 +178,7 @@ def _plane(entry: Curves, name: str) -> np.ndarray:
 def draw(data: Data, seed: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """A random order [n] of the cells and, in that order, which training of each was drawn [n], and its label [n]."""
     rng = np.random.default_rng([seed, 0x0F17])
-    order = rng.permutation(len(data.truth))
+    order = np.argsort(data.index, kind="stable")[rng.permutation(len(data.truth))]  # whatever the order of the rows
     labels = data.labels[order]
     chosen = np.where(np.isnan(labels), -1.0, rng.random(labels.shape)).argmax(axis=1)
     return order, chosen, labels[np.arange(len(order)), chosen]

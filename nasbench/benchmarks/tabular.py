@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..errors import NasbenchError
-from ..records import Cell, Cost, Outcome, Score, Status, Trial
+from ..records import BACKWARD_FACTOR, Cell, Cost, Outcome, Score, Status, Trial
 from ..spaces import Space
 from ..spaces.partial import PartialSpace
 from ..tables import PROXIES, Curves, Table
@@ -26,8 +26,6 @@ MISSING = Outcome(math.nan, Cost(0.0, 0.0, 0.0, 0.0), Status.MISSING)
 """The outcome of a trial for which there is no result."""
 MEASURES = ("parameters", "flops", "latency_seconds")
 """What a table may know of a cell that takes no training."""
-BACKWARD_FACTOR = 3
-"""Training FLOPs per example over forward FLOPs: one forward pass, and a backward pass of twice its size."""
 
 
 class TabularBenchmark(Benchmark):
@@ -175,32 +173,14 @@ class TabularBenchmark(Benchmark):
         return Outcome(val_acc, Cost(seconds, used, flops, used / self.epochs[-1]), status)
 
     def _used(self, entry: Curves, epochs: int, row: int, seed: int | None) -> float:
-        """Epochs that a training took, without a seed the mean over the row's trainings.
-
-        One that failed took them up to the epoch that was broken off (charging rule 6), as far as the table tells: the
-        first recorded one after its last accuracy or, if it has none, the first of which its seconds are known.
-        """
-        if "status" not in entry.arrays or not (self._plane(entry, "status", epochs)[row] > 0).any():
+        """Epochs that a training took (charging rule 6), without a seed the mean over the row's trainings."""
+        if "status" not in entry.arrays:
             return float(epochs)
-
-        def of_row(name: str) -> np.ndarray:
-            """Which values are known [seed, epoch], up to the epoch asked for."""
-            known = ~np.isnan(entry.full(name)[row].astype(np.float64))
-            return np.broadcast_to(known, (len(entry.seeds), known.shape[1]))[:, : entry.epochs.index(epochs) + 1]
-
-        accuracy = of_row("val_acc")
-        measured = of_row("train_seconds") if "train_seconds" in entry.arrays else np.zeros_like(accuracy)
-        codes = np.broadcast_to(self._plane(entry, "status", epochs)[row], len(entry.seeds))
-        used = []
-        for at in range(len(entry.seeds)) if seed is None else [seed]:
-            if accuracy[at, -1]:
-                used.append(epochs)
-            elif codes[at] > 0 and accuracy[at].any():
-                used.append(entry.epochs[int(np.flatnonzero(accuracy[at])[-1]) + 1])
-            elif codes[at] > 0:
-                told = measured[at].any() and measured.shape == accuracy.shape
-                used.append(entry.epochs[int(measured[at].argmax())] if told else epochs)
-        return float(np.mean(used))
+        codes = self._plane(entry, "status", epochs)[row]
+        if not (codes > 0).any():
+            return float(epochs)
+        used = entry.used(row, epochs, codes)
+        return float(np.nanmean(used) if seed is None else used[seed])
 
     def _failure(self, entry: Curves, epochs: int, row: int, seed: int | None) -> Status:
         """How the training ended that has no accuracy; of several seeds, the worst. OK where nothing says so."""

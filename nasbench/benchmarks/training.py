@@ -16,7 +16,7 @@ import numpy as np
 
 from ..errors import NasbenchError
 from ..networks import count_flops, count_parameters
-from ..records import Cell, Cost, Outcome, Score, Status, Trial
+from ..records import BACKWARD_FACTOR, Cell, Cost, Outcome, Score, Status, Trial
 from ..spaces import open_space
 from ..tables.source_tasks import Sources
 from ..tasks import Task
@@ -32,7 +32,7 @@ from ..training.tabulate import (
     task_attributes,
 )
 from .base import Benchmark, Images
-from .tabular import BACKWARD_FACTOR, MISSING, without_test
+from .tabular import MISSING, without_test
 
 KEEP_EVERY, KEEP_SECONDS = 100, 60.0
 """Trainings, or seconds, after which what was trained is written to the folder of shards."""

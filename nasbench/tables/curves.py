@@ -156,6 +156,35 @@ class Curves:
             trained = trained | (self.at("status", self.schedule) > 0)
         return np.broadcast_to(trained, (len(trained), len(self.seeds)))
 
+    def used(self, row: int, epochs: int, status: np.ndarray) -> np.ndarray:
+        """Epochs [seed] that each training of a row took of those asked for, nan where there was none.
+
+        One that failed took them up to the epoch that was broken off, as far as the table tells: the first recorded one
+        after its last accuracy or, if it has none, the first of which its seconds are known.
+
+        Args:
+            status: [seed] or [1] of the row, at these epochs.
+        """
+
+        def known(name: str) -> np.ndarray:
+            """Which values there are [seed, epoch], up to the epoch asked for."""
+            there = ~np.isnan(self.full(name)[row].astype(np.float64))
+            return np.broadcast_to(there, (len(self.seeds), there.shape[1]))[:, : self.epochs.index(epochs) + 1]
+
+        accuracy = known("val_acc")
+        measured = known("train_seconds") if "train_seconds" in self.arrays else np.zeros_like(accuracy)
+        codes = np.broadcast_to(status, len(self.seeds))
+        found = np.full(len(self.seeds), np.nan)
+        for at in range(len(self.seeds)):
+            if accuracy[at, -1]:
+                found[at] = epochs
+            elif codes[at] > 0 and accuracy[at].any():
+                found[at] = self.epochs[int(np.flatnonzero(accuracy[at])[-1]) + 1]
+            elif codes[at] > 0:
+                told = measured[at].any() and measured.shape == accuracy.shape
+                found[at] = self.epochs[int(measured[at].argmax())] if told else epochs
+        return found
+
 
 FRACTIONS = 20
 """Rows whose accuracies are all at most 1 that are taken for fractions: fewer may be networks that learned nothing."""

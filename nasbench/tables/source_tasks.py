@@ -1,7 +1,7 @@
 """What was found out on other tasks: the trainings that a meta-learner may learn from, and what they cost.
 
-A source is never the target, nor a task that has images in common with it (nasbench.tasks.subsets), so that nothing
-about the target gets in by another name.
+A source is never the target, nor a task that has images in common with it (nasbench.tasks.subsets, for the built-in
+ones), nor one by another name whose images or results are the target's, so that nothing about the target gets in.
 """
 
 from __future__ import annotations
@@ -15,15 +15,18 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..errors import NasbenchError, unknown
-from ..records import Cost
+from ..records import BACKWARD_FACTOR, Cost
 from ..spaces import Space
 from ..tasks.features import descriptor_vector
 from ..tasks.subsets import same_data_set, share_images
 
 if TYPE_CHECKING:
+    from .curves import Curves
     from .table import Table
 
 LEAVE_OUT = ("task", "data_set")
+ALIKE = 10
+"""Cells that two tasks must share for equal results of all of them to mean that they are one."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,7 +37,8 @@ class SourceTask:
         index: [n] cells in the space, ascending.
         accuracies: [n] mean validation accuracy of each, percent.
         trainings: [n] how many trainings that is the mean of.
-        cost: of all of them; nan in currencies that the table does not know.
+        cost: of all of them, and of those that failed, which somebody paid for too; nan in currencies that the table
+            does not know.
         descriptor: facts about the task as numbers [k] (`nasbench.tasks.features.descriptor_vector`), or None.
     """
 
@@ -135,17 +139,37 @@ def _read(table: Table, task: str, schedule: int | None) -> SourceTask:
     known = np.flatnonzero(~np.isnan(accuracies))
     known = known[np.argsort(table.cells[known], kind="stable")]
     trainings = (~np.isnan(entry.at("val_acc", entry.schedule))).sum(axis=1)[known]
-    count = float(trainings.sum())
-    seconds = flops = math.nan
-    if "train_seconds" in entry.arrays:
-        seconds = float((entry.mean("train_seconds")[known] * trainings).sum())
-    if "flops" in entry.arrays and "train_size" in entry.attributes:
-        images = entry.attributes["train_size"] * entry.schedule
-        flops = 3 * images * float((entry.mean("flops")[known] * trainings).sum())
-    cost = Cost(seconds, count * entry.schedule, flops, count)
+    cost = _cost(entry)
     weight = trainings * int(entry.attributes.get("trainings_per_value", 1))
     descriptor = descriptor_vector(entry.attributes)
     return SourceTask(task, np.asarray(table.cells[known], np.int64), accuracies[known], weight, cost, descriptor)
+
+
+def _cost(entry: Curves) -> Cost:
+    """Of all trainings of full length; one that failed costs the epochs that it used, and its seconds where known."""
+    ended = ~np.isnan(entry.at("val_acc", entry.schedule))
+    used = ended.sum(axis=1) * float(entry.schedule)
+    if "status" in entry.arrays:
+        status = entry.at("status", entry.schedule)
+        for row in np.flatnonzero((status > 0).any(axis=1)):
+            used[row] = np.nansum(entry.used(int(row), entry.schedule, status[row]))
+    seconds = flops = math.nan
+    if "train_seconds" in entry.arrays:
+        mean = entry.mean("train_seconds")
+        seconds = float((mean * ended.sum(axis=1))[ended.any(axis=1)].sum())
+        broken = entry.valid & ~ended
+        seconds += float(np.nansum(mean[broken.any(axis=1)] * broken.sum(axis=1)[broken.any(axis=1)]))
+    if "flops" in entry.arrays and "train_size" in entry.attributes:
+        flops = BACKWARD_FACTOR * entry.attributes["train_size"] * float((entry.mean("flops") * used)[used > 0].sum())
+    return Cost(seconds, float(used.sum()), flops, float(used.sum()) / entry.schedule)
+
+
+def same_images(one: SourceTask, other: SourceTask) -> bool:
+    """Whether two tasks are one by two names: equal descriptors, or the same results on the cells that both have."""
+    if one.descriptor is not None and other.descriptor is not None:
+        return one.descriptor.shape == other.descriptor.shape and np.allclose(one.descriptor, other.descriptor)
+    _, a, b = np.intersect1d(one.index, other.index, assume_unique=True, return_indices=True)
+    return len(a) >= ALIKE and np.array_equal(one.accuracies[a], other.accuracies[b])
 
 
 def check_leak(target_among_sources: bool, names: Sequence[str]) -> None:
@@ -168,8 +192,8 @@ def read_sources(
         tables: of one space. A task that several of them have is read from the first.
         target: its name; a task of a table unless there is a `descriptor`.
         names: the sources; empty for all that the tables have.
-        leave_out: "task" leaves out the target and tasks that share images with it; "data_set" also those cut
-            from the same data set.
+        leave_out: "task" leaves out the target and tasks that share images with it, or are the same by another name;
+            "data_set" also those cut from the same data set.
         target_among_sources: allow it by name, to see what leaking is worth.
         descriptor: facts about the target, if no table has it.
 
@@ -188,6 +212,13 @@ def read_sources(
                 "all sources must be of the target's space."
             )
         home = {**{name: other for name in other.tasks}, **home}
+    facts = home.get(target, table).curves(target).attributes if descriptor is None else descriptor
+    vector = descriptor_vector(facts)
+    itself = (
+        read_source(home[target], target)
+        if target in home
+        else SourceTask(target, np.array([], np.int64), np.array([]), np.array([]), Cost(0, 0, 0, 0), vector)
+    )
     chosen = list(names)
     check_leak(target_among_sources, chosen)
     for name in chosen:
@@ -196,6 +227,11 @@ def read_sources(
         if share_images(name, target) and not target_among_sources:
             reason = "is the target" if name == target else f"shares images with the target {target!r}"
             raise NasbenchError(f"the source {name!r} {reason}: what is learned there is not learned elsewhere.")
+        if same_images(read_source(home[name], name), itself) and not target_among_sources:
+            raise NasbenchError(
+                f"the source {name!r} has the images or the results of the target {target!r}: what is learned there is "
+                "not learned elsewhere."
+            )
         if leave_out == "data_set" and same_data_set(name, target) and not target_among_sources:
             raise NasbenchError(
                 f"the source {name!r} is cut from the data set of the target {target!r}, which --leave-out data_set "
@@ -204,6 +240,7 @@ def read_sources(
     if not chosen:
         apart = share_images if leave_out == "task" else same_data_set
         chosen = [name for name in home if not apart(name, target)]
+        chosen = [name for name in chosen if not same_images(read_source(home[name], name), itself)]
     if not chosen:
         where = ", ".join(other.name for other in tables)
         raise NasbenchError(
@@ -211,6 +248,4 @@ def read_sources(
             + (" of another data set." if leave_out == "data_set" else ", or only such with the same images.")
         )
     sources = tuple(read_source(home[name], name) for name in dict.fromkeys(chosen))
-    if descriptor is None:
-        descriptor = home.get(target, table).curves(target).attributes
-    return Sources(table.space, sources, descriptor_vector(descriptor))
+    return Sources(table.space, sources, vector)

@@ -29,12 +29,16 @@ ROWS = ("cells", "classes")
 
 @dataclasses.dataclass(frozen=True)
 class Result:
-    """What the table holds for one cell: means over the seeds that exist, or one seed; nan where nothing is known."""
+    """What the table holds for one cell: means over the seeds that exist, or one seed; nan where nothing is known.
+
+    `failed` are those of the `seeds` whose training broke off, by its end at the latest: they have no part in means.
+    """
 
     cell: str
     task: str
     epochs: int
     seeds: tuple[int, ...]
+    failed: tuple[int, ...]
     val_acc: float
     test_acc: float
     train_seconds: float
@@ -212,7 +216,7 @@ class Table:
             known = ", ".join(map(str, entry.seeds))
             raise NasbenchError(f"{task!r} has no training seed {seed}; seeds: {known}.")
         entry.at("val_acc", epochs)
-        exist = entry.valid[row]
+        exist, last = entry.valid[row], entry.at("val_acc", entry.schedule)[row]
         trained = seed is None or bool(exist[entry.seeds.index(seed)])
 
         def value(name: str) -> float:
@@ -229,6 +233,7 @@ class Table:
             task=task,
             epochs=epochs,
             seeds=tuple(used),
+            failed=tuple(label for label in used if np.isnan(last[entry.seeds.index(label)])),
             val_acc=value("val_acc"),
             test_acc=value("test_acc"),
             train_seconds=value("train_seconds"),

@@ -116,6 +116,12 @@ def read_npz(path: Path) -> Source:
         classes = _classes(path, arrays["classes"])
     else:
         classes = tuple(str(label) for label in range(int(y.max(initial=0)) + 1))
+        empty = sorted(set(range(len(classes))) - set(y.tolist()))
+        if empty:
+            raise NasbenchError(
+                f"{path} has no image with the label {empty[0]}, but has some up to {len(classes) - 1}: number them "
+                "from 0, or name all classes in an array `classes`."
+            )
     return Source(x, y, classes, x_test, y_test)
 
 

@@ -6,6 +6,8 @@ WordNet numbers, ten by ten: neighbours there are of one kind (frogs and spiders
 ten tasks differ.
 """
 
+import re
+
 SUPERCLASSES: dict[str, tuple[str, ...]] = {
     "aquatic_mammals": ("beaver", "dolphin", "otter", "seal", "whale"),
     "fish": ("aquarium_fish", "flatfish", "ray", "shark", "trout"),
@@ -54,9 +56,18 @@ _FAMILIES = {
 }
 
 
+def _plain(name: str) -> str:
+    """Without case, hyphens and the like: CIFAR-10 is cifar10."""
+    return re.sub(r"[\s_-]", "", name).lower()
+
+
+_PLAIN = {_plain(name): name for name in (*_FAMILIES, *_FAMILIES.values(), *IMAGENET)}
+
+
 def data_set(task: str) -> str:
     """The data set that a task's images are from: the task itself, unless it is cut from a larger one."""
-    return _FAMILIES.get(task, task)
+    known = _PLAIN.get(_plain(task), task)
+    return _FAMILIES.get(known, known)
 
 
 def share_images(first: str, second: str) -> bool:
@@ -65,9 +76,10 @@ def share_images(first: str, second: str) -> bool:
     Tiny ImageNet's classes are among ImageNet's, some of them among the 120 of ImageNet16-120.
     """
     one, other = data_set(first), data_set(second)
-    return first == second or one == second or other == first or {one, other} == IMAGENET
+    same = _plain(first) == _plain(second)
+    return same or _plain(one) == _plain(second) or _plain(other) == _plain(first) or {one, other} == IMAGENET
 
 
 def same_data_set(first: str, second: str) -> bool:
     """Whether two tasks' images are from one data set."""
-    return data_set(first) == data_set(second) or share_images(first, second)
+    return _plain(data_set(first)) == _plain(data_set(second)) or share_images(first, second)

@@ -138,15 +138,18 @@ def to_table(
     entry = Curves(
         str(setting.task["name"]), tuple(range(1, epochs + 1)), arrays, tuple(seeds.tolist()), task_attributes(setting)
     )
+    data = f"; data: {setting.task['citation']}" if setting.task["citation"] else ""
     attributes = {
         "name": str(setting.task["name"]),
         "source": "trained by `nasbench train`",
         "licence": TABLE_LICENCE,
-        "citation": f"nasbench, nasbench train --task {setting.task['name']}; data: {setting.task['citation']}",
+        "citation": f"nasbench, nasbench train --task {setting.task['name']}{data}",
         "latency": f"median of {PASSES} forward passes of one image, torch, one thread of the CPU",
     }
     if not latency:
         del attributes["latency"]
+    if not data:  # of one's own, under whatever terms
+        del attributes["licence"]
     return Table.from_arrays(space, [entry], "classes", cells.astype(np.int32), attributes)
 
 

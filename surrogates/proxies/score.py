@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from nasbench.errors import NasbenchError
+from nasbench.errors import NasbenchError, first_line, place
 from nasbench.networks import Skeleton, is_constant
 from nasbench.networks.graph import check_cell
 from nasbench.processes import deaf_to_interrupts, parallel
@@ -70,7 +70,8 @@ def score_cells(
     drawn = draw_batches(arrays, seed, batch_size, batches)
     if processes < 1:
         raise NasbenchError(f"processes = {processes}: at least one is needed.")
-    jobs = [(cell, seed, shape, drawn, measured, wanted) for cell in tuples]
+    known = {name: entry_of(name) for name in (*measured, *wanted)}
+    jobs = [(cell, seed, shape, drawn, measured, wanted, known) for cell in tuples]
     if processes == 1 or len(jobs) < 2:
         rows = [_score(*job) for job in jobs]
     else:
@@ -121,7 +122,7 @@ def draw_batches(arrays: Arrays, seed: int, batch_size: int, batches: int) -> li
     if count < batches * batch_size:
         raise NasbenchError(
             f"The task has {count} training images, fewer than {batches} batches of {batch_size}: "
-            "use a larger task or a smaller batch_size."
+            "use a larger task or, from Python, a smaller batch_size."
         )
     generator = np.random.Generator(np.random.Philox(np.random.SeedSequence(seed)))
     order = generator.permutation(count)[: batches * batch_size].reshape(batches, batch_size)
@@ -129,9 +130,17 @@ def draw_batches(arrays: Arrays, seed: int, batch_size: int, batches: int) -> li
 
 
 def _score(
-    cell: tuple[int, ...], seed: int, skeleton: Skeleton, batches: list[Batch], measured: list[str], wanted: list[str]
+    cell: tuple[int, ...],
+    seed: int,
+    skeleton: Skeleton,
+    batches: list[Batch],
+    measured: list[str],
+    wanted: list[str],
+    known: dict[str, Entry],
 ) -> list[float]:
     """Of one cell the scores of those that are measured, then the seconds that each that is wanted takes alone.
+
+    `known` has the entries of all of them, as another process may lack some.
 
     In one thread, whose number is put back after, so that the processor's seconds are all there is to wait for.
     """
@@ -144,7 +153,7 @@ def _score(
     try:
         probe = Probe(cell, seed, skeleton, batches)
         constant = is_constant(cell)
-        entries = {name: PROXIES[name] for name in measured if not (constant and "network" in PROXIES[name].needs)}
+        entries = {name: known[name] for name in measured if not (constant and "network" in known[name].needs)}
         values, spent = dict.fromkeys(measured, math.nan), {}
         for stage in STAGES:
             if any(stage in entry.stages for entry in entries.values()):
@@ -153,20 +162,22 @@ def _score(
                 spent[stage] = time.thread_time() - start
         for name, entry in entries.items():
             start = time.thread_time()
-            values[name] = _value(entry, probe)
+            values[name] = _value(name, entry, probe)
             spent[name] = time.thread_time() - start
     finally:
         torch.set_num_threads(threads)
-    parts = {name: [part for part in PROXIES[name].of or (name,) if part in entries] for name in wanted}
+    parts = {name: [part for part in known[name].of or (name,) if part in entries] for name in wanted}
     steps = {name: {step for part in parts[name] for step in (*entries[part].stages, part)} for name in wanted}
     return [*values.values(), *(math.fsum(spent[step] for step in steps[name]) for name in wanted)]
 
 
-def _value(entry: Entry, probe: object) -> float:
-    """The score; NaN for an infinite one and where the linear algebra finds no answer."""
+def _value(name: str, entry: Entry, probe: object) -> float:
+    """The score; NaN for an infinite one and where the linear algebra finds no answer. NasbenchError where it fails."""
     try:
         with np.errstate(all="ignore"):
             value = entry(probe)
     except np.linalg.LinAlgError:
         return math.nan
+    except Exception as error:
+        raise NasbenchError(f"the proxy {name!r} failed: {first_line(error)}{place(error)}.") from error
     return value if math.isfinite(value) else math.nan

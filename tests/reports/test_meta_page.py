@@ -86,8 +86,9 @@ def words(page):
 
 def test_headline(text):
     assert (
-        "On a task that they have never seen, the best meta-learned predictor is gp_transfer without labels (0.400), "
-        "with 10 labels (0.420) and with 50 labels (0.700): Kendall's τ, mean over 5 held-out targets; the noise "
+        "On a task that they have never seen, the best meta-learned predictor is rank_transfer without labels (0.400, "
+        "as gp_transfer) and gp_transfer with 10 labels (0.420) and with 50 labels (0.700): Kendall's τ, mean over 5 "
+        "held-out targets; the noise "
         "ceiling is 0.900." in text
     )
     assert "From scratch, the best is gp with 10 labels (0.200) and with 50 labels (0.600)" in text
@@ -152,7 +153,7 @@ def test_break_even_is_a_bound_where_scratch_never_reaches(tmp_path):
 def test_bill(text):
     assert (
         "The source tasks of a target cost 90 trainings (2.0 hours of training); it takes 30.0 labels from scratch to "
-        "rank as well as gp_transfer without labels, so that the sources are paid back after 3 target tasks;" in text
+        "rank as well as rank_transfer without labels, so that the sources are paid back after 3 target tasks;" in text
     )
     assert "a target's 10 labels alone 10 100 800 –" in text
     assert "spread over 5 tasks, as many as here 28 280 2,240 –" in text

@@ -12,10 +12,10 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from nasbench.benchmarks import TabularBenchmark
-from nasbench.benchmarks.tabular import BACKWARD_FACTOR
 from nasbench.errors import NasbenchError
 from nasbench.networks import Skeleton, build_network, count_flops
 from nasbench.networks.supernet import Supernet
+from nasbench.records import BACKWARD_FACTOR
 from nasbench.runs import Budget, Kind, Problem, run
 from nasbench.tables import open_table
 from strategies import CATALOGUE, darts, drnas, gdas, random_sharing

@@ -8,7 +8,7 @@ from scipy.stats import kendalltau
 
 from nasbench.cli import main
 from nasbench.errors import NasbenchError
-from nasbench.tables import Table, open_table
+from nasbench.tables import Curves, Table, open_table
 from nasbench.tables.merge import merge
 from nasbench.tables.noise import noise
 from surrogates.benchmark import deviation, make_benchmark, mixing
@@ -59,6 +59,14 @@ def test_chance_is_as_related_as_between_trainings(name, task, early):
         return [float(np.corrcoef(first, end)[0, 1]), float(np.corrcoef(end, test)[0, 1])]
 
     assert related(make_benchmark(real, task, "ridge", 300)) == pytest.approx(related(real), abs=0.08)
+
+
+def test_a_sample_that_shows_one_value_is_refused():
+    values = np.full((15_625, 1), 10.0)
+    values[7] = 60
+    table = Table.from_arrays("nasbench201", [Curves("flat", (1,), {"val_acc": values})])
+    with pytest.raises(NasbenchError, match="all 20 sampled trainings of 'flat' show 10: nothing can be learned"):
+        make_benchmark(table, "flat", "ridge", 20)
 
 
 def test_unrelated_planes_are_not_mixed():

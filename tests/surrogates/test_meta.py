@@ -199,6 +199,24 @@ def test_sources_leave_out_the_target_and_what_shares_its_images(toys):
     assert len({data_set(f"cifar100_{name}") for name in SUPERCLASSES}) == 1
 
 
+def test_a_target_by_another_name_is_no_source(toys):
+    """Its images, by the descriptor; its results, of a table without descriptors; or its name, written otherwise."""
+    kind = type(toys.curves("toy0"))
+    one, copy = (kind(name, (4,), toys.curves("toy1").arrays, (0, 1)) for name in ("mine", "copied"))
+    other = kind("other", (4,), toys.curves("toy2").arrays, (0, 1))
+    table = Table.from_arrays(toys.space, [one, copy, other])
+    assert read_sources((table,), "mine").names == ("other",)
+    with pytest.raises(NasbenchError, match="'copied' has the images or the results of the target 'mine'"):
+        read_sources((table,), "mine", ["copied"])
+    assert read_sources((table,), "mine", ["mine", "copied"], target_among_sources=True).names == ("mine", "copied")
+    facts = toys.curves("toy1").attributes
+    assert "toy1" not in read_sources((toys,), "fresh", descriptor=facts).names
+    assert share_images("CIFAR-10", "cifar10")
+    assert share_images("CIFAR-100", "cifar100_fish")
+    assert not share_images("CIFAR-10", "cifar100")
+    assert data_set("my-Task") == "my-Task"
+
+
 def test_leaving_out_a_data_set_leaves_out_its_family(toys):
     names = ("cifar100_fish", "cifar100_trees", "cifar100", "digits")
     curves = [
@@ -217,6 +235,24 @@ def test_what_sources_cost_is_the_sum_of_their_trainings(sources):
     assert sources.cost.epochs == 4 * 729 * 2 * 4
     assert sources.cost.seconds == 4 * 729 * 2 * 2.0
     assert np.isnan(sources.cost.flops)
+
+
+def test_sources_cost_their_failed_trainings_too(toys):
+    """What they used: all epochs if nothing says when they broke off, else up to the first without an accuracy."""
+    kind = type(toys.curves("toy0"))
+    curve = np.repeat(toys.curves("toy0").full("val_acc")[:, :, -1:], 4, axis=2).copy()
+    status = np.zeros(curve.shape[:2])
+    curve[5, 0, 1:], status[5, 0] = np.nan, 1  # broken off in its second epoch
+    curve[6], status[6] = np.nan, 2
+    seconds = np.full(curve.shape[:2], 2.0)
+    arrays = {"val_acc": curve, "status": status, "train_seconds": seconds}
+    table = Table.from_arrays(toys.space, [kind("a", (1, 2, 3, 4), arrays, (0, 1)), kind("b", (4,), {
+        "val_acc": toys.curves("toy1").arrays["val_acc"]}, (0, 1))])  # fmt: skip
+    found = read_sources((table,), "b")
+    assert found.tasks[0].trainings.sum() == 729 * 2 - 3
+    assert found.cost.epochs == 4 * (729 * 2 - 1) + 2
+    assert found.cost.evaluations == 729 * 2 - 1 + 0.5
+    assert found.cost.seconds == 729 * 2 * 2.0
 
 
 @pytest.mark.parametrize(

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import itertools
+import os
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -185,3 +187,27 @@ def test_a_proxy_of_ones_own_lives_anywhere(digits, tmp_path, monkeypatch):
     monkeypatch.setitem(PROXIES, "edges", Entry("own_proxy:edges", "nobody"))
     scores = score_cells(CELLS[:2], digits, PROTOCOL, ["edges"])[0]["edges"]
     assert scores.tolist() == [5, 6]
+    (tmp_path / "bad_proxy.py").write_text("def boom(probe):\n    raise RuntimeError('boom')\n")
+    monkeypatch.setitem(PROXIES, "boom", Entry("bad_proxy:boom", "nobody"))
+    with pytest.raises(NasbenchError, match=r"'boom' failed: RuntimeError: boom \(bad_proxy.py, line 2\)"):
+        score_cells(CELLS[:2], digits, PROTOCOL, ["boom"])
+
+
+def test_processes_know_a_proxy_of_ones_own(tmp_path):
+    """They start with the catalogue as it is shipped."""
+    (tmp_path / "own_proxy.py").write_text("def edges(probe):\n    return float(sum(c > 0 for c in probe.cell))\n")
+    (tmp_path / "script.py").write_text(
+        "from nasbench.tasks import load_task\n"
+        "from nasbench.training import Arrays, task_protocol\n"
+        "from surrogates.proxies import PROXIES, score_cells\n"
+        "from surrogates.proxies.catalogue import Entry\n\n"
+        "if __name__ == '__main__':\n"
+        "    PROXIES['edges'] = Entry('own_proxy:edges', 'nobody')\n"
+        "    cells = [(1, 1, 1, 1, 1, 0), (1, 1, 1, 1, 1, 1)]\n"
+        "    arrays = Arrays.of(load_task('digits'))\n"
+        "    print(score_cells(cells, arrays, task_protocol('digits'), ['edges'], processes=2)[0]['edges'].tolist())\n"
+    )
+    code = [sys.executable, str(tmp_path / "script.py")]
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
+    done = subprocess.run(code, capture_output=True, text=True, check=False, env=environment)
+    assert (done.stdout, done.stderr) == ("[5.0, 6.0]\n", "")

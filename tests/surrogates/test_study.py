@@ -12,6 +12,7 @@ from scipy.stats import kendalltau
 from nasbench.cli import main
 from nasbench.errors import NasbenchError
 from nasbench.tables import Curves, Table, open_table
+from reports.predictors import RANKS, PredictorStudy
 from surrogates.scores import SCORES, ceiling, score
 from surrogates.study import COLUMNS, Study, draw, read_data, run_study, unseen
 
@@ -94,6 +95,43 @@ def test_labels_are_single_trainings_and_the_truth_their_mean(own_table):
     assert sorted(order.tolist()) == list(range(len(data.truth)))
     assert np.array_equal(data.labels[order, chosen], labels)
     assert not np.array_equal(draw(data, 6)[0], order)
+
+
+def test_the_order_of_rows_changes_nothing(own_table):
+    """Draws are of cells."""
+    curves, turned = own_table.curves("toy"), np.random.default_rng(0).permutation(len(own_table))
+    arrays = {name: array[turned] for name, array in curves.arrays.items()}
+    other = Table.from_arrays("nasbench201", [Curves("toy", (10,), arrays)], cells=own_table.cells[turned])
+    found = []
+    for table in (own_table, other):
+        data = read_data(table, "toy")
+        order, _, labels = draw(data, 0)
+        found.append((data.index[order].tolist(), labels.tolist(), data.truth[order].tolist()))
+    assert found[0] == found[1]
+
+
+def test_draws_in_which_nothing_is_ranked_count_as_none(own_table, tmp_path, capsys):
+    """The mean over three draws is not that of the one that is left."""
+    out = tmp_path / "out"
+    arguments = ["fit", "--table", str(tmp_path / "own.h5"), "--predictor", "ridge,gp", "--train-sizes", "20"]
+    arguments += ["--seeds", "3", "--out", str(out), "--jobs", "1"]
+    assert main(arguments) == 0
+    kept = PredictorStudy(out)
+    assert kept.constant == 0
+    first = json.loads((out / "draws" / "ridge-20-0.json").read_text())
+    for seed in (1, 2):
+        path = out / "draws" / f"ridge-20-{seed}.json"
+        scores = json.loads(path.read_text())
+        path.write_text(json.dumps({k: float("nan") if k in RANKS else v for k, v in scores.items()}))
+    capsys.readouterr()
+    assert main(arguments) == 0
+    assert "In 2 draws, a predictor gave all cells the same value: tau is 0 there." in capsys.readouterr().out
+    study = PredictorStudy(out)
+    assert study.constant == 2
+    assert study.means("kendall").loc["ridge", 20] == pytest.approx(first["kendall"] / 3)
+    page = (out / "report" / "index.html").read_text()
+    assert "In 2 draws, a predictor gave all cells the same value; that counts as τ = 0." in page
+    assert study.means("kendall").loc["gp", 20] == kept.means("kendall").loc["gp", 20]
 
 
 def test_unseen_cells_are_one_of_each_class_without_a_label(shipped):

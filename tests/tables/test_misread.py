@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from nasbench import Curves, Table, TabularBenchmark
+from nasbench.cli import main
 from nasbench.errors import NasbenchError
 from nasbench.records import Status, Trial
 from nasbench.runs import Budget, run
@@ -233,3 +234,26 @@ def test_trainings_that_ended_early_can_be_exported_and_imported(tmp_path: Path)
 def test_two_rows_at_chance_beside_another_task_are_no_fractions(tmp_path: Path) -> None:
     (tmp_path / "mine.csv").write_text("cell,task,epochs,val_acc\n1,a,5,50\n1,hundred,5,1\n2,hundred,5,.8\n")
     assert import_csv(tmp_path / "mine.csv", SPACE).tasks == ("a", "hundred")
+
+
+def test_failed_trainings_are_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    val = np.array([[80.0, np.nan], [np.nan, np.nan], [70.0, 60.0]])
+    arrays = {"val_acc": val, "status": np.array([[0, 1], [2, 1], [0, 0]]), "parameters": np.arange(3) + 5}
+    table = Table.from_arrays(SPACE, [Curves("a", (10,), arrays, (3, 4))], cells=np.arange(3))
+    found = [table.query(table.space.cell(k), "a") for k in range(3)]
+    assert [one.failed for one in found] == [(4,), (3, 4), ()]
+    assert [one.seeds for one in found] == [(3, 4)] * 3
+    assert table.query(table.space.cell(0), "a", seed=3).failed == ()
+    table.save(tmp_path / "mine.h5")
+    assert main(["query", str(tmp_path / "mine.h5"), "0"]) == 0
+    assert "failed" in capsys.readouterr().out
+    assert main(["query", str(tmp_path / "mine.h5"), "2"]) == 0
+    assert "failed" not in capsys.readouterr().out
+    assert main(["table", "info", str(tmp_path / "mine.h5")]) == 0
+    assert "trainings that failed: 3 of 6 on a after 10 epochs" in capsys.readouterr().out
+
+
+def test_a_file_without_an_accuracy_is_no_table(tmp_path: Path) -> None:
+    (tmp_path / "mine.csv").write_text("cell,task,epochs,seed,val_acc,parameters\n0,a,10,0,,5\n1,a,10,0,,6\n")
+    with pytest.raises(NasbenchError, match="not one validation accuracy"):
+        import_table("csv", tmp_path / "mine.csv", space=SPACE)

@@ -162,6 +162,7 @@ def test_npz_by_path(tmp_path):
         ({"y_train": np.arange(59) % 3}, "60 images with 59 labels"),
         ({"y_train": np.full(60, 300)}, "at most 256"),
         ({"y_train": np.linspace(0, 1, 60)}, "integers from 0"),
+        ({"y_train": np.arange(60) % 3 + 10}, "no image with the label 0, but has some up to 12"),
         ({"x_train": np.zeros((60, 16), np.uint8)}, "must be uint8 or float"),
         ({"x_test": np.zeros((30, 5, 5, 3), np.uint8)}, "of one size"),
         ({"classes": np.array(["only"])}, "two or more"),

@@ -9,6 +9,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import numpy as np
+
 from ...errors import NasbenchError, unknown
 from ..table import Table
 
@@ -98,5 +100,13 @@ def import_table(kind: str | None, source: str | Path | None = None, **options: 
     if source is None:
         if first.default is inspect.Parameter.empty:
             raise NasbenchError(f"the importer {kind} needs a file or folder: {IMPORTERS[kind].help}.")
-        return function(**options)
-    return function(source, **options)
+        return _with_results(function(**options))
+    return _with_results(function(source, **options))
+
+
+def _with_results(table: Table) -> Table:
+    """NasbenchError for a table without a single validation accuracy."""
+    entries = (table.curves(task, schedule) for task in table.tasks for schedule in table.schedules(task))
+    if all(np.isnan(entry.full("val_acc")).all() for entry in entries):
+        raise NasbenchError("there is not one validation accuracy in it: nothing was trained, or columns are misnamed.")
+    return table
