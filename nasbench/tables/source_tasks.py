@@ -245,7 +245,7 @@ def read_sources(
         where = ", ".join(other.name for other in tables)
         raise NasbenchError(
             f"{target!r} has no source tasks: {where} has no other task"
-            + (" of another data set." if leave_out == "data_set" else ", or only such with the same images.")
+            + (" of another data set." if leave_out == "data_set" else ", or only such of the same images or results.")
         )
     sources = tuple(read_source(home[name], name) for name in dict.fromkeys(chosen))
     return Sources(table.space, sources, vector)

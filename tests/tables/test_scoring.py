@@ -107,7 +107,7 @@ def test_tasks_of_a_table_are_scored_on_their_own_images(tmp_path):
         (["digits", "x.txt"], "a file called FILE.h5, not to 'x.txt'"),
         (["digits", "nowhere/x.h5"], "a folder that is there"),
         (["digits", "x.h5", "--proxies", ""], "names separated by commas are needed"),
-        (["digits", "x.h5", "--proxies", "params"], "tables hold no scores of params"),
+        (["digits", "x.h5", "--proxies", "params"], "not of params"),
     ],
 )
 def test_what_cannot_be_scored(arguments, words, capsys):
