@@ -26,6 +26,10 @@ Images = NDArray[np.uint8] | NDArray[np.float32]
 Labels = NDArray[np.uint8]
 
 
+SCALES = 20
+"""Ratio of the standard deviations of two parts from which one is on another scale, such as 0 to 255 beside 0 to 1."""
+
+
 @dataclass(frozen=True)
 class Source:
     """A data set before it is split.
@@ -90,8 +94,18 @@ class Task:
                 raise NasbenchError(
                     f"The task {self.name} has a label {y.max()}, but only {len(self.classes)} classes."
                 )
-            if x.dtype == np.float32 and not np.isfinite(x).all():
-                raise NasbenchError(f"The task {self.name} has pixels in x_{part} that are not finite numbers.")
+            if x.dtype == np.float32:
+                self._check_pixels(part, x)
+
+    def _check_pixels(self, part: str, x: NDArray[np.float32]) -> None:
+        if not np.isfinite(x).all():
+            raise NasbenchError(f"The task {self.name} has pixels in x_{part} that are not finite numbers.")
+        own, other = float(x.std()), float(self.x_train.std())
+        if min(own, other) > 0 and max(own, other) > SCALES * min(own, other):
+            raise NasbenchError(
+                f"The task {self.name} has x_{part} with a standard deviation of {own:.3g} and x_train with one of "
+                f"{other:.3g}: images of one task are on one scale."
+            )
 
     @property
     def key(self) -> str:

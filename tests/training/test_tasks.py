@@ -168,6 +168,13 @@ def test_npz_by_path(tmp_path):
         ({"classes": np.array(["only"])}, "two or more"),
         ({"classes": np.array(["a", "b"])}, "only 2 classes"),
         ({"x_train": np.full((60, 4, 4, 3), np.nan)}, "not finite"),
+        (
+            {
+                name: np.random.default_rng(0).random((n, 4, 4, 3)) * scale
+                for name, n, scale in (("x_train", 60, 1), ("x_test", 30, 255))
+            },
+            "x_test with a standard deviation of 7.* images of one task are on one scale",
+        ),
         ({"x_train": np.array([{}] * 60, object)}, "not a readable npz"),
     ],
 )
