@@ -36,7 +36,8 @@ def fit_parser(parser: argparse.ArgumentParser) -> None:
         "--predictor",
         type=some_names,
         metavar="A,B,...",
-        help="names of `nasbench list predictors`, or all that see cells, with --meta all that learn from the sources "
+        help="names of `nasbench list predictors`, own ones as file.py:function, or all that see cells, with "
+        "--meta all that learn from the sources "
         f"and {', '.join(SCRATCH)} (default: {', '.join(PREDICTORS)}, or with --meta {', '.join(META_PREDICTORS)}; "
         "--as-benchmark needs one)",
     )
@@ -115,6 +116,8 @@ def _fit(options: argparse.Namespace) -> None:
     from .tables import open_table
 
     _check_options(options)
+    if options.predictor:
+        options.predictor = surrogates.select(options.predictor)
     processes(options)
     table = open_table(options.table)
     if "surrogate" in table.attributes:

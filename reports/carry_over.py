@@ -16,6 +16,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from nasbench.errors import NasbenchError
+from nasbench.own_files import is_own
 
 from . import comparisons, crowds, figures, style, tables
 from .page import UTF8, Shown, environment, save_figure, save_table
@@ -94,7 +95,9 @@ def _with_nan(value: Any) -> Any:
 
 def again(facts: dict[str, Any]) -> str:
     """The command that makes the check again."""
-    parts = ["nasbench", "fit", "--table", facts["table"], "--task", facts["task"], "--predictor", facts["predictor"]]
+    home = facts.get("home", "")
+    predictor = home if is_own(home) else facts["predictor"]
+    parts = ["nasbench", "fit", "--table", facts["table"], "--task", facts["task"], "--predictor", predictor]
     parts += ["--train-sizes", str(facts["n"])]
     if facts["schedule"] is not None:
         parts += ["--schedule", str(facts["schedule"])]

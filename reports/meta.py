@@ -14,7 +14,7 @@ import pandas as pd
 from . import meta_bill, meta_figures, meta_findings, meta_harm, meta_maps, style, tables
 from .meta_study import BASELINE, EQUAL, MetaStudy, with_labels
 from .page import UTF8, environment, save_figure, save_table
-from .predictors import METRICS
+from .predictors import METRICS, as_asked
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -144,7 +144,7 @@ def again(study: MetaStudy) -> str:
     facts = study.facts
     parts = ["nasbench", "fit", "--meta", "--table", facts.get("address", facts["table"])]
     parts += ["--task", ",".join(study.targets)]
-    parts += ["--predictor", ",".join(facts["predictors"]), "--train-sizes", ",".join(map(str, facts["train_sizes"]))]
+    parts += ["--predictor", ",".join(as_asked(facts)), "--train-sizes", ",".join(map(str, facts["train_sizes"]))]
     parts += ["--seeds", str(facts["seeds"])]
     if facts["sources"]:
         parts += ["--sources", ",".join(facts["sources"])]

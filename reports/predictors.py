@@ -18,6 +18,7 @@ from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 from scipy.special import ndtr
 
 from nasbench.errors import NasbenchError
+from nasbench.own_files import is_own
 
 from . import style, tables
 from .findings import about_intervals
@@ -133,7 +134,7 @@ def again(study: PredictorStudy) -> str:
     """The command that makes the study again."""
     facts = study.facts
     parts = ["nasbench", "fit", "--table", facts.get("address", facts["table"]), "--task", facts["task"]]
-    parts += ["--predictor", ",".join(facts["predictors"]), "--train-sizes", ",".join(map(str, facts["train_sizes"]))]
+    parts += ["--predictor", ",".join(as_asked(facts)), "--train-sizes", ",".join(map(str, facts["train_sizes"]))]
     parts += ["--seeds", str(facts["seeds"])]
     if facts["target"] != "accuracy":
         parts += ["--target", facts["target"]]
@@ -141,6 +142,12 @@ def again(study: PredictorStudy) -> str:
         if facts[name] is not None:
             parts += [f"--{name.replace('_', '-')}", str(facts[name])]
     return shlex.join(parts)
+
+
+def as_asked(facts: dict[str, Any]) -> list[str]:
+    """A study's predictors as `--predictor` takes them: those of one's own by their files."""
+    homes = {name: one.get("home", "") for name, one in facts.get("code", {}).items()}
+    return [homes[name] if is_own(homes.get(name, "")) else name for name in facts["predictors"]]
 
 
 def headline(study: PredictorStudy) -> list[str]:

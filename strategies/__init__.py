@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import contextlib
-import hashlib
 import importlib
 import importlib.util
-import sys
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from nasbench.errors import NasbenchError, first_line, unknown
+from nasbench.errors import NasbenchError, unknown
+from nasbench.own_files import load
 from nasbench.runs.identity import said
 from nasbench.runs.strategy import Factory, Problem, Strategy
 
@@ -199,29 +196,7 @@ class OwnFile:
 
     def load(self) -> Any:
         """The class; NasbenchError if the file or the class is not there or the file cannot be imported."""
-        path = Path(self.path).resolve()
-        if not path.is_file():
-            raise NasbenchError(f"there is no file {self.path} with a strategy {self.name!r}.")
-        digest = hashlib.sha256(str(path).encode("utf-8", "surrogateescape") + path.read_bytes()).hexdigest()
-        module = f"nasbench_own_{path.stem}_{digest[:16]}"
-        if module not in sys.modules:
-            spec = importlib.util.spec_from_file_location(module, path)
-            if spec is None or spec.loader is None:
-                raise NasbenchError(f"{self.path} is not a Python file.")
-            found = importlib.util.module_from_spec(spec)
-            sys.modules[module] = found
-            sys.path.insert(0, str(path.parent))  # as for a script, so that it can import its neighbours
-            try:
-                spec.loader.exec_module(found)
-            except (Exception, SystemExit) as error:
-                del sys.modules[module]
-                raise NasbenchError(f"{self.path} cannot be imported: {first_line(error)}.") from error
-            finally:
-                with contextlib.suppress(ValueError):
-                    sys.path.remove(str(path.parent))
-        if not hasattr(sys.modules[module], self.name):
-            raise NasbenchError(f"{self.path} has no class {self.name!r}.")
-        return getattr(sys.modules[module], self.name)
+        return load(self.path, self.name)
 
     def __call__(self, problem: Problem, rng: np.random.Generator) -> Strategy:
         return self.load()(problem, rng)

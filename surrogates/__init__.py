@@ -13,8 +13,11 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
+
+from nasbench.own_files import is_own, load
 
 if TYPE_CHECKING:
     from nasbench.spaces import Space
@@ -114,8 +117,8 @@ CATALOGUE: dict[str, Entry] = {
 def build(name: str, space: str | Space = "nasbench201", horizon: int = 12) -> Any:
     """A new, unfitted predictor for cells of `space`, a name or a space, or for curves of `horizon` epochs.
 
-    `name` is of the catalogue, or the home `module:function` of a predictor of one's own that sees cells. Strategies of
-    a comparison with several processes need the latter, as those lack what was added to the catalogue.
+    `name` is of the catalogue, or the home of a predictor of one's own, `module:function` or `path/to/file.py:name`.
+    Strategies of a comparison with several processes need the latter, as those lack what was added to the catalogue.
 
     NasbenchError for an unknown name or space, where a package that it needs is not installed, and where its home makes
     none.
@@ -124,15 +127,17 @@ def build(name: str, space: str | Space = "nasbench201", horizon: int = 12) -> A
     from nasbench.spaces import open_space
 
     if name not in CATALOGUE and ":" not in name:
-        raise unknown("predictor", name, [*CATALOGUE, "module:function"])
+        raise unknown("predictor", name, CATALOGUE)
     open_space(space)
-    entry = CATALOGUE.get(name) or Entry(name, "own", "")
+    entry = CATALOGUE.get(name) or Entry(name, "own", "", sees=_sees(name))
     package = entry.package
     if package and importlib.util.find_spec(package) is None:
         raise NasbenchError(f"the predictor {name!r} needs the package {package}: pip install 'nasbench[predictors]'.")
     home, argument = entry.home, horizon if entry.sees == "curves" else space
-    module, _, function = home.partition(":")
+    module, _, function = home.rpartition(":")
     try:
+        if is_own(home):
+            return load(module, function, "predictor")(argument)
         return getattr(importlib.import_module(module), function)(argument)
     except NasbenchError:
         raise
@@ -140,6 +145,33 @@ def build(name: str, space: str | Space = "nasbench201", horizon: int = 12) -> A
         if isinstance(error, ModuleNotFoundError) and not f"{module}.".startswith(f"{error.name}."):
             raise  # a package that the home imports
         raise NasbenchError(f"{home!r} does not make the predictor {name!r}: {first_line(error)}.") from error
+
+
+def _sees(home: str) -> str:
+    """What a predictor in a file of one's own sees: its function may say so in an attribute `sees`."""
+    path, _, function = home.rpartition(":")
+    return str(getattr(load(path, function, "predictor"), "sees", "cells")) if is_own(home) else "cells"
+
+
+def select(names: Iterable[str]) -> list[str]:
+    """The names of predictors, those of one's own in a file, `path/to/file.py:function`, by their function's name.
+
+    These are in the CATALOGUE from then on. NasbenchError where the file or the function is not there, or another
+    predictor goes by its name.
+    """
+    from nasbench.errors import NasbenchError
+
+    chosen = []
+    for name in names:
+        if is_own(name):
+            function = name.rpartition(":")[2]
+            entry = Entry(name, "own", "", sees=_sees(name))
+            if CATALOGUE.get(function, entry) != entry:
+                raise NasbenchError(f"two predictors go by the name {function!r}; rename the function of one.")
+            CATALOGUE[function] = entry
+            name = function
+        chosen.append(name)
+    return chosen
 
 
 def available(sees: str = "cells") -> list[str]:

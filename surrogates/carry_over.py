@@ -31,6 +31,7 @@ from nasbench.runs import Results, Suite, compare
 from nasbench.runs.compare import check_folder
 from nasbench.tables import Table
 
+from . import CATALOGUE
 from .benchmark import Sample, draw_sample, fit
 from .drift import WORDS, Afresh, Group, known_groups
 from .fitted import Fitted
@@ -113,7 +114,7 @@ def run_check(
     on_surrogate = compare(on_surrogate_suite, strategies, folder / "surrogate", surrogate, jobs, count(runs // 2))
     fitted = fit(check.predictor, table.space, sample.cells, sample.labels, f"{check.n} cells of draw {check.seed}")
     groups = known_groups(table, check.task, sample, fitted, check.schedule)
-    facts: dict[str, Any] = {}
+    facts: dict[str, Any] = {"home": CATALOGUE[check.predictor].home}
     if afresh is not None:
         group, took = afresh.train(unseen[: check.afresh], fitted, jobs)
         groups.append(group)

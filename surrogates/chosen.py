@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import pickle
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures.process import BrokenProcessPool
@@ -10,6 +11,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from nasbench.errors import NasbenchError, first_line
+from nasbench.own_files import is_own
 from nasbench.processes import deaf_to_interrupts, parallel
 from nasbench.runs.identity import file_digest
 from nasbench.spaces import Space
@@ -19,16 +21,31 @@ from . import CATALOGUE, build
 
 @dataclass(frozen=True)
 class Chosen:
-    """A predictor as a process needs it whose catalogue lacks it: unfitted, with its name and what it sees."""
+    """A predictor as a process needs it whose catalogue lacks it: unfitted, with its name and what it sees.
+
+    One in a file of one's own is built anew there from `origin`, its home and the other arguments of `build`.
+    """
 
     name: str
     sees: str
     predictor: Any
+    origin: tuple[str, str | Space, int] | None = None
 
     @classmethod
     def of(cls, name: str, space: str | Space, horizon: int = 12) -> Self:
         """The catalogue's; arguments and errors as for `build`."""
-        return cls(name, CATALOGUE[name].sees, build(name, space, horizon))
+        home = CATALOGUE[name].home
+        origin = (os.path.abspath(home), space, horizon) if is_own(home) else None
+        return cls(name, CATALOGUE[name].sees, build(name, space, horizon), origin)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        if self.origin is None:
+            return type(self), (self.name, self.sees, self.predictor)
+        return _built_anew, (self.name, self.sees, self.origin)
+
+
+def _built_anew(name: str, sees: str, origin: tuple[str, str | Space, int]) -> Chosen:
+    return Chosen(name, sees, build(*origin), origin)
 
 
 def in_processes(function: Callable[..., Any], calls: Iterable[tuple[Any, ...]], jobs: int) -> Iterator[Any]:

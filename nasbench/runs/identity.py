@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from ..errors import NasbenchError
+from ..own_files import is_own
 
 PLAIN = (int, float, complex, str, bytes, bool, type(None))
 """Types whose values belong to what a strategy does, wherever it takes them from."""
@@ -81,11 +82,13 @@ def _code(thing: Any, module: str, unnamed: str | None = None) -> str:
 
 
 def file_digest(where: str) -> str:
-    """SHA-256 of the file that `where`, a "module:name", is in; "" for none to be read."""
+    """SHA-256 of the file that `where`, "module:name" or "file.py:name", is in; "" for none to be read."""
     path = ""
     try:
-        name = where.partition(":")[0]
-        if name in sys.modules:
+        name = where.rpartition(":")[0]
+        if is_own(where):
+            path = name
+        elif name in sys.modules:
             path = getattr(sys.modules[name], "__file__", None) or ""
         elif name:
             found = importlib.util.find_spec(name)

@@ -14,9 +14,11 @@ import numpy as np
 import pytest
 from conftest import toy_tasks
 
+import strategies
 import surrogates
 from nasbench.cli import main
 from nasbench.errors import NasbenchError
+from nasbench.runs import Suite, compare
 from nasbench.tables import Curves, Table
 from surrogates.benchmark import make_benchmark
 from surrogates.fitted import Fitted
@@ -243,3 +245,72 @@ def test_a_predictor_of_a_script_is_known_to_every_process(tmp_path, table):
     assert done.stdout.startswith("a predictor cannot be sent to another process; fit with one: ")
     for what in ("fit", "meta"):
         assert (tmp_path / f"{what}-1" / "scores.csv").read_bytes() == (tmp_path / f"{what}-2/scores.csv").read_bytes()
+
+
+OWN = """
+import numpy as np
+from sklearn.linear_model import Ridge
+
+
+class Own(Ridge):
+    def predict(self, X, return_std=False):
+        mean = super().predict(X)
+        return (mean, np.ones(len(mean))) if return_std else mean
+
+
+def in_a_file(space):
+    return Own()
+
+
+def ridge(space):
+    return Own()
+"""
+
+
+@pytest.fixture
+def own_file(tmp_path, monkeypatch):
+    """A file with a predictor, in the current folder; the catalogue is as before afterwards."""
+    before = dict(surrogates.CATALOGUE)
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "mine.py").write_text(OWN)
+    yield tmp_path / "mine.py"
+    surrogates.CATALOGUE.clear()
+    surrogates.CATALOGUE.update(before)
+
+
+def test_a_predictor_may_be_in_a_file_of_ones_own(own_file, capsys):
+    arguments = ["fit", "--predictor", "mine.py:in_a_file,ridge", "--train-sizes", "30", "--seeds", "2"]
+    for jobs in ("1", "2"):
+        assert main([*arguments, "--jobs", jobs, "--out", f"out{jobs}"]) == 0
+    assert Path("out1/scores.csv").read_bytes() == Path("out2/scores.csv").read_bytes()
+    assert "in_a_file" in Path("out1/scores.csv").read_text()
+    assert "--predictor mine.py:in_a_file,ridge" in Path("out1/report/index.html").read_text()
+    own_file.write_text(OWN.replace("Own()", "Own(alpha=9)"))
+    capsys.readouterr()
+    assert main([*arguments, "--out", "out1"]) == 2
+    assert "holds results of another predictor called 'in_a_file'" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("name", "sentence"),
+    [
+        ("mine.py:nobody", "mine.py has no predictor 'nobody'"),
+        ("yours.py:nobody", "there is no file yours.py with a predictor 'nobody'"),
+        ("mine.py:ridge", "two predictors go by the name 'ridge'"),
+    ],
+)
+def test_a_file_without_the_predictor_is_one_sentence(own_file, capsys, name, sentence):
+    assert main(["fit", "--predictor", name, "--out", "out"]) == 2
+    said = capsys.readouterr().err
+    assert sentence in said
+    assert said.count("\n") == 1
+
+
+def test_strategies_take_a_predictor_from_a_file_in_every_process(own_file):
+    entry = dataclasses.replace(strategies.CATALOGUE["npenas"], settings={"predictor": f"{own_file}:in_a_file"})
+    suite = Suite("own", ("cifar10",), ("own",), 2, "15evals")
+    traces = [
+        compare(suite, {"own": entry}, own_file.parent / f"r{jobs}", jobs=jobs).traces["cell"].tolist()
+        for jobs in (1, 2)
+    ]
+    assert traces[0] == traces[1]
