@@ -164,7 +164,7 @@ def _fit(options: argparse.Namespace) -> None:
     columns += [f"{what}, n = {sizes[-1]}" for what in ("in 90 % interval", "regret", "fit seconds")]
     show(f"{table.name}, {task}, {options.target}: means over {plural(study.seeds, 'draw')}", columns, lines)
     if constant.any():
-        print(f"In {plural(int(constant.sum()), 'draw')}, a predictor gave all cells the same value: tau is 0 there.")
+        print(f"In {plural(int(constant.sum()), 'fit')}, a predictor gave all cells the same value: tau is 0 there.")
     print(f"scores: {folder / 'scores.csv'}")
     print(f"report: {reports.write(folder)}")
 

@@ -6,6 +6,7 @@ import contextlib
 import hashlib
 import importlib.util
 import sys
+import types
 from pathlib import Path
 from typing import Any
 
@@ -18,13 +19,21 @@ def is_own(name: str) -> bool:
 
 
 def load(path: str, name: str, what: str = "class") -> Any:
-    """The thing of this name in a file, which is imported once for each content; `what` it is, for errors.
+    """The thing of this name in a file; `what` it is, for errors.
 
     NasbenchError if the file or the thing is not there or the file cannot be imported.
     """
-    file = Path(path).resolve()
-    if not file.is_file():
+    if not Path(path).is_file():
         raise NasbenchError(f"there is no file {path} with a {what} {name!r}.")
+    module = imported(path)
+    if not hasattr(module, name):
+        raise NasbenchError(f"{path} has no {what} {name!r}.")
+    return getattr(module, name)
+
+
+def imported(path: str) -> types.ModuleType:
+    """The file as a module, imported once for each content and named after it; NasbenchError where that fails."""
+    file = Path(path).resolve()
     digest = hashlib.sha256(str(file).encode("utf-8", "surrogateescape") + file.read_bytes()).hexdigest()
     module = f"nasbench_own_{file.stem}_{digest[:16]}"
     if module not in sys.modules:
@@ -42,6 +51,4 @@ def load(path: str, name: str, what: str = "class") -> Any:
         finally:
             with contextlib.suppress(ValueError):
                 sys.path.remove(str(file.parent))
-    if not hasattr(sys.modules[module], name):
-        raise NasbenchError(f"{path} has no {what} {name!r}.")
-    return getattr(sys.modules[module], name)
+    return sys.modules[module]

@@ -93,8 +93,13 @@ def _with_nan(value: Any) -> Any:
     return math.nan if value is None else value
 
 
-def again(facts: dict[str, Any]) -> str:
+def again(study: CheckStudy) -> str:
     """The command that makes the check again."""
+    facts, known = study.facts, study.sides.manifest["strategies"]
+    chosen = [
+        f"{known[name]['path']}:{known[name].get('name', name)}" if known[name].get("path") else name
+        for name in facts["strategies"]
+    ]
     home = facts.get("home", "")
     predictor = home if is_own(home) else facts["predictor"]
     parts = ["nasbench", "fit", "--table", facts["table"], "--task", facts["task"], "--predictor", predictor]
@@ -106,7 +111,7 @@ def again(facts: dict[str, Any]) -> str:
         parts += ["--budget", facts["budget"]]
     if facts["afresh"]:
         parts += ["--train-afresh", str(facts["afresh"])]
-    return shlex.join([*parts, "--strategies", ",".join(facts["strategies"])])
+    return shlex.join([*parts, "--strategies", ",".join(chosen)])
 
 
 def build(study: CheckStudy, folder: Path) -> None:
@@ -123,7 +128,7 @@ def build(study: CheckStudy, folder: Path) -> None:
         .render(
             study=study,
             facts=study.facts,
-            again=again(study.facts),
+            again=again(study),
             figures=drawn,
             tables=shown,
             looks=looks,

@@ -76,15 +76,20 @@ def look_up(study: Study, name: str | Path) -> Elsewhere:
     accuracies = {
         task: np.where(rows >= 0, table.curves(task).mean(f"{metric}_acc")[rows], np.nan) for task in table.tasks
     }
-    tasks = [study.suite.search_task] if study.together else list(study.tasks)
+    tasks, firsts = list(study.tasks), first_cells(study)
     found = [
-        {"task": task, "strategy": strategy_name, "seed": document["seed"], "cell": _last(document)}
-        for strategy_name in study.strategies
+        {"task": task, "strategy": label, "seed": document["seed"], "cell": _last(document)}
+        for label in study.strategies
         for task in tasks
-        for document in study.documents.get((task if task in study.tasks else study.tasks[0], strategy_name), [])
+        for document in study.documents.get((task, label), [])
     ]
-    ends = _with(accuracies, pd.DataFrame(found))
-    firsts = first_cells(study)
+    ends = pd.DataFrame(found)
+    if study.together:  # the same searches, scored on several tasks
+        tasks = [study.suite.search_task]
+        ends, firsts = (
+            one[one["task"] == study.tasks[0]].assign(task=tasks[0]) if len(one) else one for one in (ends, firsts)
+        )
+    ends = _with(accuracies, ends)
     if len(firsts):
         firsts = _with(accuracies, firsts[["task", "strategy", "seed", "cell"]])
     agreement, chance = _agreement(study, tasks, accuracies, ends)
@@ -105,27 +110,30 @@ def _with(accuracies: Mapping[str, np.ndarray], cells: pd.DataFrame) -> pd.DataF
 def _agreement(
     study: Study, tasks: Sequence[str], accuracies: Mapping[str, np.ndarray], ends: pd.DataFrame
 ) -> tuple[dict[str, Estimate], Estimate]:
-    """How the order of strategies there agrees with that here, over the runs whose cells are known there."""
-    nothing = Estimate(np.nan, np.nan, np.nan)
-    known = ends[ends[list(accuracies)].notna().all(axis=1)]
-    if len(study.strategies) < FEWEST or study.suite.seeds < 2 or not len(known):
-        return {}, nothing
+    """How the order of strategies there agrees with that here, on each task there over the runs that it knows."""
     final = study.final["val"].stack()
     by = ["task", "seed", "strategy"]
     if study.together:
         by = by[1:]
         final = final.groupby(by).mean()
-    known = known.join(final.rename("here"), on=by)
-    groups = {key: own for key, own in known.groupby(["task", "strategy"])}
-    if len(groups) < len(tasks) * len(study.strategies):
-        return {}, nothing
+    ends = ends.join(final.rename("here"), on=by)
 
-    def samples(column: str, sign: int) -> list[list[np.ndarray]]:
-        return [[sign * groups[task, name][column].to_numpy() for name in study.strategies] for task in tasks]
+    def samples(known: pd.DataFrame, column: str, sign: int) -> list[list[np.ndarray]] | None:
+        """Values [run] by task and strategy, or None where one has fewer than two."""
+        groups = {key: sign * own[column].to_numpy() for key, own in known.groupby(["task", "strategy"])}
+        found = [[groups.get((task, name), np.array([])) for name in study.strategies] for task in tasks]
+        return found if all(len(values) > 1 for task in found for values in task) else None
 
-    measures = {"here": samples("here", 1), **{f"there {task}": samples(task, -1) for task in accuracies}}
-    found, chance = rank_agreement(measures)
-    return {task: found["here", f"there {task}"] for task in accuracies}, chance
+    found, chance = {}, Estimate(np.nan, np.nan, np.nan)
+    whole = samples(ends, "here", 1)
+    if len(study.strategies) < FEWEST or whole is None:
+        return {}, chance
+    for other in accuracies:
+        known = ends.dropna(subset=other)
+        here, there = samples(known, "here", 1), samples(known, other, -1)
+        if here is not None and there is not None:
+            found[other] = rank_agreement({"here": here, "there": there})[0]["here", "there"]
+    return found, rank_agreement({"here": whole})[1]
 
 
 @dataclass(frozen=True)
@@ -171,24 +179,26 @@ def _table(name: str, found: Elsewhere, cells: pd.DataFrame, order: Sequence[str
     for label in order:
         own = cells[cells["strategy"] == label]
         if len(own):
-            known = own[there].notna().all(axis=1).sum()
-            values = [Text(_mean(own[task].dropna()), label in bold[task]) for task in there]
-            rows.append([strategy(label), f"{known:,} of {len(own):,}", *values])
+            rows.append([strategy(label), *(Text(_mean(own[task]), label in bold[task]) for task in there)])
     for title, measure in (("all cells, mean", np.nanmean), ("the best cell", np.nanmax)):
-        rows.append([title, NOTHING, *(number(float(measure(found.accuracies[task]))) for task in there)])
+        rows.append([title, *(number(float(measure(found.accuracies[task]))) for task in there)])
     frame = cells.rename(columns={task: f"{task}_{found.metric}_acc" for task in there})
-    return build(name, ["strategy", "known there", *(f"{task}, {found.word}" for task in there)], rows, frame)
+    return build(name, ["strategy", *(f"{task}, {found.word}" for task in there)], rows, frame)
 
 
 def _mean(values: pd.Series) -> str:
-    return f"{number(values.mean())} ± {number(values.std(ddof=1))}" if len(values) else NOTHING
+    known = values.dropna()
+    if not len(known):
+        return NOTHING
+    some = "" if len(known) == len(values) else f" ({len(known):,} of {len(values):,})"
+    return f"{number(known.mean())} ± {number(known.std(ddof=1))}{some}"
 
 
 def in_words(study: Study, found: Elsewhere) -> list[str]:
     """Whose cells are best there, and whether the order of strategies is the same."""
     name, there = found.table.name, list(found.accuracies)
     sentences = []
-    lost = int((found.ends["cell"] >= 0).sum() - found.ends[there].notna().all(axis=1).sum())
+    lost = int((found.ends["cell"] >= 0).sum() - found.ends[there].notna().any(axis=1).sum())
     if lost:
         sentences.append(f"{lost:,} of {len(found.ends):,} runs end with a cell that {name} has no result for.")
     pairs = [(task, other) for task in found.tasks for other in there]

@@ -247,11 +247,12 @@ WORST = 1e6
 
 
 def _tau(x: np.ndarray, y: np.ndarray) -> float:
-    """Kendall's tau b; 1 where both are all ties."""
+    """Kendall's tau b; 1 where both are all ties, 0 where one is."""
     from scipy import stats
 
-    tau = float(stats.kendalltau(x, y).statistic)
-    return 1.0 if np.isnan(tau) else tau
+    if np.ptp(x) == 0 or np.ptp(y) == 0:
+        return float(np.ptp(x) == np.ptp(y))
+    return float(stats.kendalltau(x, y).statistic)
 
 
 class Pairs(NamedTuple):

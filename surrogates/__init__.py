@@ -114,6 +114,10 @@ CATALOGUE: dict[str, Entry] = {
 }
 
 
+OWN_SEES = ("cells", "curves")
+"""What predictors in files of one's own can see."""
+
+
 def build(name: str, space: str | Space = "nasbench201", horizon: int = 12) -> Any:
     """A new, unfitted predictor for cells of `space`, a name or a space, or for curves of `horizon` epochs.
 
@@ -148,9 +152,14 @@ def build(name: str, space: str | Space = "nasbench201", horizon: int = 12) -> A
 
 
 def _sees(home: str) -> str:
-    """What a predictor in a file of one's own sees: its function may say so in an attribute `sees`."""
+    """What a predictor in a file of one's own sees: cells, or what its function says in an attribute `sees`."""
+    from nasbench.errors import NasbenchError
+
     path, _, function = home.rpartition(":")
-    return str(getattr(load(path, function, "predictor"), "sees", "cells")) if is_own(home) else "cells"
+    sees = getattr(load(path, function, "predictor"), "sees", "cells") if is_own(home) else "cells"
+    if sees not in OWN_SEES:
+        raise NasbenchError(f"the predictor {home} sees {sees!r}; one in a file sees {' or '.join(OWN_SEES)}.")
+    return str(sees)
 
 
 def select(names: Iterable[str]) -> list[str]:
@@ -163,6 +172,8 @@ def select(names: Iterable[str]) -> list[str]:
 
     chosen = []
     for name in names:
+        if name.endswith(".py"):
+            raise NasbenchError(f"{name!r} is a file: name the function in it too, as in {name}:mine.")
         if is_own(name):
             function = name.rpartition(":")[2]
             entry = Entry(name, "own", "", sees=_sees(name))

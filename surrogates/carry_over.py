@@ -112,6 +112,11 @@ def run_check(
 
     on_table = compare(on_table_suite, strategies, folder / "table", table, jobs, count(0))
     on_surrogate = compare(on_surrogate_suite, strategies, folder / "surrogate", surrogate, jobs, count(runs // 2))
+    for results in (on_table, on_surrogate):
+        if results.runs["best_val"].isna().all():
+            raise NasbenchError(
+                f"no run found a cell with a result: {check.budget} may be less than one training costs."
+            )
     fitted = fit(check.predictor, table.space, sample.cells, sample.labels, f"{check.n} cells of draw {check.seed}")
     groups = known_groups(table, check.task, sample, fitted, check.schedule)
     facts: dict[str, Any] = {"home": CATALOGUE[check.predictor].home}
@@ -211,6 +216,8 @@ def _left_out(
     cells = cells[table.row_of_cell[cells] >= 0]
     truth = table.curves(check.task, check.schedule).mean("val_acc")[table.row_of_cell[cells]]
     cells, truth = cells[~np.isnan(truth)], truth[~np.isnan(truth)]
+    if len(cells) < 2:
+        return math.nan, math.nan
     hidden = np.isin(classes, np.unique(classes[cells]))
     try:
         rest = draw_sample(table, check.task, check.predictor, check.n, check.seed, check.schedule, hidden)
@@ -236,7 +243,7 @@ def verdict(facts: Mapping[str, Any]) -> str:
     doubts = False
     if not losses:
         doubts = True
-        reasons.append("too few cells are left to fit without what a strategy visits, so that this is not tested")
+        reasons.append("how cells that a strategy visits are predicted by a fit without them could not be tested")
     else:
         worst = max(losses, key=lambda name: losses[name])
         doubts = losses[worst] > LOSS

@@ -13,7 +13,7 @@ from typing import Any, Self
 from nasbench.errors import NasbenchError, first_line
 from nasbench.own_files import is_own
 from nasbench.processes import deaf_to_interrupts, parallel
-from nasbench.runs.identity import file_digest
+from nasbench.runs.identity import file_digest, own_digest
 from nasbench.spaces import Space
 
 from . import CATALOGUE, build
@@ -74,9 +74,18 @@ def in_processes(function: Callable[..., Any], calls: Iterable[tuple[Any, ...]],
 def describe(names: Iterable[str]) -> dict[str, dict[str, str]]:
     """Of every predictor where it comes from, enough to notice that another one goes by the same name.
 
-    `sha256` is of the source file of its home; "" where none can be read.
+    `sha256` is of the source file of its home, or of the code of one in a file of one's own; "" where none can be read.
     """
-    return {name: {"home": CATALOGUE[name].home, "sha256": file_digest(CATALOGUE[name].home)} for name in names}
+    homes = {name: CATALOGUE[name].home for name in names}
+    return {
+        name: {"home": home, "sha256": own_digest(*home.rsplit(":", 1)) if is_own(home) else file_digest(home)}
+        for name, home in homes.items()
+    }
+
+
+def _same(old: dict[str, str], new: dict[str, str]) -> bool:
+    """Whether two descriptions are of one predictor; where a file of one's own lies does not matter."""
+    return old == new or (is_own(old["home"]) and is_own(new["home"]) and old["sha256"] == new["sha256"])
 
 
 def same_code(folder: Path, old: dict[str, Any], new: dict[str, Any], drawn: Callable[[str], bool]) -> dict[str, Any]:
@@ -91,6 +100,6 @@ def same_code(folder: Path, old: dict[str, Any], new: dict[str, Any], drawn: Cal
     """
     before: dict[str, Any] = dict(old.get("code", {}))
     for name, description in new["code"].items():
-        if before.get(name, description) != description and drawn(name):
+        if not _same(before.get(name, description), description) and drawn(name):
             raise NasbenchError(f"{folder} holds results of another predictor called {name!r}; choose another folder.")
     return before | new["code"]

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from ..errors import NasbenchError
-from ..own_files import is_own
+from ..own_files import imported, is_own, load
 
 PLAIN = (int, float, complex, str, bytes, bool, type(None))
 """Types whose values belong to what a strategy does, wherever it takes them from."""
@@ -34,7 +34,12 @@ def describe(factory: Any) -> dict[str, Any]:
         fields = dataclasses.asdict(factory)
         if home[1] and not fields["settings"]:
             del fields["settings"]
-        return {**fields, "sha256": _own_digest(factory) if home[1] else file_digest(home[0])}
+        digest = own_digest(fields["path"], fields["name"]) if home[1] else file_digest(home[0])
+        model = fields["settings"].get("predictor") if isinstance(fields.get("settings"), dict) else None
+        if isinstance(model, str) and is_own(model):
+            path, _, name = model.rpartition(":")
+            digest = hashlib.sha256(f"{digest} {own_digest(path, name)}".encode()).hexdigest()
+        return {**fields, "sha256": digest}
     if isinstance(factory, functools.partial):
         settings = [*factory.args, *sorted(factory.keywords.items())]
         inner, arguments = describe(factory.func), _code(settings, getattr(factory.func, "__module__", ""))
@@ -49,13 +54,19 @@ def describe(factory: Any) -> dict[str, Any]:
     }
 
 
-def _own_digest(factory: Any) -> str:
-    """Of the class in a file of one's own; "" where there is none."""
+def own_digest(path: str, name: str) -> str:
+    """Of the code of what goes by this name in a file of one's own, as it was imported; "" where there is nothing."""
     try:
-        loaded = factory.load()
-    except NasbenchError:
+        load(path, name)
+        return _digest(imported(path).__name__, name)
+    except (NasbenchError, OSError):
         return ""
-    return _code(loaded, loaded.__module__, loaded.__module__)  # which is named after the file's content
+
+
+@functools.cache
+def _digest(module: str, name: str) -> str:
+    """Worked out once, before anything that the module remembers changes it; its name follows from its content."""
+    return _code(getattr(sys.modules[module], name), module, module)
 
 
 def said(strategy: Any) -> dict[str, Any]:
@@ -72,6 +83,8 @@ def same(old: dict[str, Any], new: dict[str, Any]) -> bool:
     aside = {"path": ""}
     if old.get("path") and new.get("path"):  # what the class says of itself follows from the file
         aside |= {"family": "", "settings": ""}
+        if old.get("sha256") == file_digest(f"{new['path']}:"):  # folders of former releases have that of the file
+            aside["sha256"] = ""
     return {**old, **aside} == {**new, **aside}
 
 

@@ -333,7 +333,7 @@ class _Runner:
             except BudgetSpent:
                 asking = False
             thinking += timer() - began
-        run.overhead_seconds = thinking
+        run.overhead_seconds = thinking - min(thinking - charged, ledger.measured - worked)
         return run
 
     def record(self, trial: Trial, key: tuple, outcome: Outcome, clock: float) -> None:

@@ -152,7 +152,8 @@ def _cost(entry: Curves) -> Cost:
     if "status" in entry.arrays:
         status = entry.at("status", entry.schedule)
         for row in np.flatnonzero((status > 0).any(axis=1)):
-            used[row] = np.nansum(entry.used(int(row), entry.schedule, status[row]))
+            found = entry.used(int(row), entry.schedule, status[row])
+            used[row] = np.nansum(found) if ended.shape[1] == len(found) else np.nanmean(found)  # one value for all
     seconds = flops = math.nan
     if "train_seconds" in entry.arrays:
         mean = entry.mean("train_seconds")

@@ -216,7 +216,8 @@ class Table:
             known = ", ".join(map(str, entry.seeds))
             raise NasbenchError(f"{task!r} has no training seed {seed}; seeds: {known}.")
         entry.at("val_acc", epochs)
-        exist, last = entry.valid[row], entry.at("val_acc", entry.schedule)[row]
+        exist = entry.valid[row]
+        last = np.broadcast_to(entry.at("val_acc", entry.schedule)[row], len(entry.seeds))
         trained = seed is None or bool(exist[entry.seeds.index(seed)])
 
         def value(name: str) -> float:

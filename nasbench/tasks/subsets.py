@@ -61,13 +61,18 @@ def _plain(name: str) -> str:
     return re.sub(r"[\s_-]", "", name).lower()
 
 
-_PLAIN = {_plain(name): name for name in (*_FAMILIES, *_FAMILIES.values(), *IMAGENET)}
+_WHOLE = ("cifar10", "mnist", "fashion_mnist", "digits")
+_KNOWN = {_plain(name): name for name in (*_FAMILIES, *_FAMILIES.values(), *IMAGENET, *_WHOLE)}
+
+
+def _known(name: str) -> str:
+    """The built-in task or data set that a name is of, however it is written; else the name itself."""
+    return _KNOWN.get(_plain(name), name)
 
 
 def data_set(task: str) -> str:
     """The data set that a task's images are from: the task itself, unless it is cut from a larger one."""
-    known = _PLAIN.get(_plain(task), task)
-    return _FAMILIES.get(known, known)
+    return _FAMILIES.get(_known(task), _known(task))
 
 
 def share_images(first: str, second: str) -> bool:
@@ -76,10 +81,10 @@ def share_images(first: str, second: str) -> bool:
     Tiny ImageNet's classes are among ImageNet's, some of them among the 120 of ImageNet16-120.
     """
     one, other = data_set(first), data_set(second)
-    same = _plain(first) == _plain(second)
-    return same or _plain(one) == _plain(second) or _plain(other) == _plain(first) or {one, other} == IMAGENET
+    whole = _known(first), _known(second)
+    return whole[0].lower() == whole[1].lower() or one == whole[1] or other == whole[0] or {one, other} == IMAGENET
 
 
 def same_data_set(first: str, second: str) -> bool:
     """Whether two tasks' images are from one data set."""
-    return _plain(data_set(first)) == _plain(data_set(second)) or share_images(first, second)
+    return data_set(first) == data_set(second) or share_images(first, second)
