@@ -16,6 +16,7 @@ from nasbench.errors import NasbenchError
 from nasbench.runs import Suite, compare
 from nasbench.tables import Curves, Table, open_table
 from reports import elsewhere
+from reports.statistics import rank_agreement
 from reports.study import Study
 
 NAMES = ("random_search", "local_search", "regularized_evolution")
@@ -99,6 +100,43 @@ def test_cells_without_a_result_there_are_counted(searched, tmp_path):
     assert elsewhere.in_words(study, found)[0] == f"{lost} of 15 runs end with a cell that few has no result for."
     assert int(found.ends["few"].isna().sum()) == lost
     reports.write(searched, tmp_path / "page", tmp_path / "few.h5")
+
+
+def test_a_cell_that_one_task_lacks_is_known_on_the_others(searched, tmp_path):
+    """A table of which one task has results for a few cells only."""
+    known = sorted(set(last_cells(searched, "digits").values()))[:2]
+    part = np.full((15625, 1), np.nan)
+    part[known] = 60.0
+    whole = np.random.default_rng(0).uniform(50, 70, (15625, 1))
+    Table.from_arrays("nasbench201", [Curves("whole", (1,), {"val_acc": whole}), Curves("part", (1,), {
+        "val_acc": part})]).save(tmp_path / "both.h5")  # fmt: skip
+    study = Study(searched)
+    found = elsewhere.look_up(study, tmp_path / "both.h5")
+    assert "has no result for" not in " ".join(elsewhere.in_words(study, found))
+    assert list(found.agreement) == ["whole"]
+    (table,) = elsewhere.tables(found, NAMES)
+    there = sum(cell in known for cell in last_cells(searched, "digits").values())
+    shown = [str(row[2]) for row in table.rows[:3]]
+    assert sum(int(text.partition("(")[2].split()[0]) for text in shown if "(" in text) == there
+    assert all(text == "–" or text.startswith("60.00 ±") for text in map(lambda t: t.strip("*"), shown))
+    assert not any("(" in str(row[1]) for row in table.rows)
+
+
+def test_an_order_that_is_not_there_agrees_with_nothing():
+    tau, _ = rank_agreement({"here": [[np.ones(3)] * 3], "there": [[np.full(3, float(k)) for k in range(3)]]})
+    assert tau["here", "there"].value == 0
+    tau, _ = rank_agreement({"here": [[np.ones(3)] * 3], "there": [[np.full(3, 7.0)] * 3]})
+    assert tau["here", "there"].value == 1
+
+
+def test_first_cells_of_searches_that_all_tasks_score(tmp_path, monkeypatch):
+    fields = {"name": "one", "tasks": ["cifar10", "cifar100"], "search_task": "cifar10", "strategies": NAMES,
+              "seeds": 2, "budget": "5evals"}  # fmt: skip
+    compare(Suite.from_fields(fields), strategies.CATALOGUE, tmp_path / "results", jobs=1)
+    first = pd.DataFrame({"task": ["cifar10", "cifar100"], "strategy": "darts", "seed": 0, "cell": 6111})
+    monkeypatch.setattr(elsewhere, "first_cells", lambda _: first)
+    found = elsewhere.look_up(Study(tmp_path / "results"), "nasbench201")
+    assert found.firsts["task"].tolist() == ["cifar10"]
 
 
 def test_searches_that_all_tasks_score_are_looked_up_once(tmp_path):

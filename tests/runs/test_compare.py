@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+import hashlib
 import json
 import os
 import signal
@@ -251,6 +253,42 @@ def test_an_edited_strategy_is_noticed(tmp_path):
     own.write_text(text.replace("pass", "mine = True"))
     with pytest.raises(NasbenchError, match="another strategy called 'Mine'"):
         compare(suite, strategies.select([f"{own}:Mine"]), tmp_path / "r", jobs=1)
+
+
+def test_where_the_file_lies_and_what_it_remembers_change_nothing(tmp_path):
+    """Also of what wraps a class of the file; and folders of former releases, with the digest of the file, go on."""
+    text = (
+        "import functools\nfrom strategies.random_search import RandomSearch\n\nSEEN = {}\n\n\n"
+        "class Mine(RandomSearch):\n    def ask(self):\n        SEEN[len(SEEN)] = 1\n        return super().ask()\n\n\n"
+        "Part = functools.partial(Mine)\n"
+    )
+    for place in ("one", "two"):
+        (tmp_path / place).mkdir()
+        (tmp_path / place / "own.py").write_text(text)
+    suite = SMALL.replace(strategies=("Mine", "Part"), tasks=("cifar10",), seeds=1)
+    for seeds, place in ((1, "one"), (2, "one"), (3, "two")):
+        chosen = strategies.select([f"{tmp_path / place / 'own.py'}:{name}" for name in ("Mine", "Part")])
+        compare(suite.replace(seeds=seeds), chosen, tmp_path / "r", jobs=1)
+    path = tmp_path / "r" / "suite.json"
+    manifest = json.loads(path.read_text())
+    manifest["strategies"]["Mine"]["sha256"] = hashlib.sha256(text.encode()).hexdigest()
+    path.write_text(json.dumps(manifest))
+    assert len(compare(suite.replace(seeds=4), chosen, tmp_path / "r", jobs=1).runs) == 8
+
+
+def test_an_edited_predictor_of_a_strategy_is_noticed(tmp_path):
+    pytest.importorskip("sklearn")
+    own = tmp_path / "model.py"
+    text = "from surrogates import build\n\n\ndef mine(space):\n    return build('ridge', space)\n"
+    own.write_text(text)
+    entry = dataclasses.replace(strategies.CATALOGUE["npenas"], settings={"predictor": f"{own}:mine"})
+    suite = SMALL.replace(strategies=("model",), tasks=("cifar10",))
+    compare(suite, {"model": entry}, tmp_path / "r", jobs=1)
+    own.write_text(text + "\n# a comment\n")
+    compare(suite, {"model": entry}, tmp_path / "r", jobs=1)
+    own.write_text(text.replace("ridge", "bayesian_ridge"))
+    with pytest.raises(NasbenchError, match="another strategy called 'model'"):
+        compare(suite, {"model": entry}, tmp_path / "r", jobs=1)
 
 
 OWN = """

@@ -127,7 +127,7 @@ def test_the_verdict_names_what_was_not_tested():
     drift = [{"name": "left out", "bias": 0.25, "coverage_90": 0.9}]
     said = verdict({"tau": 0.9, "left_out": unknown, "drift": drift})
     assert said.startswith("Conclusions carry over with care:")
-    assert "too few cells are left to fit without what a strategy visits" in said
+    assert "how cells that a strategy visits are predicted by a fit without them could not be tested" in said
     for nothing in ([], [drift[0] | {"coverage_90": float("nan")}]):
         said = verdict({"tau": 0.9, "left_out": {"a": (0.6, 0.6)}, "drift": nothing})
         assert said.startswith("Conclusions carry over with care:")
@@ -149,13 +149,20 @@ def test_a_small_table_is_not_said_to_carry_over(tmp_path, capsys, recwarn):
     assert main(["fit", *options]) == 0
     facts = json.loads((tmp_path / "out" / "check.json").read_text())
     assert facts["budget"] == "10evals"
-    assert "too few cells are left" in facts["sentence"] or "cannot be told" in facts["sentence"]
+    assert "could not be tested" in facts["sentence"] or "cannot be told" in facts["sentence"]
     page = (tmp_path / "out" / "report" / "index.html").read_text()
     assert "The table has results for none of the cells that strategies find on the surrogate." in page
     assert "No strategy found a cell" not in page
     assert "Leaving out what a strategy visits" not in page
     assert "--budget 10evals" in page
     assert not [warning for warning in recwarn if "identical low and high" in str(warning.message)]
+
+
+def test_a_budget_that_buys_nothing_is_said(tmp_path, capsys):
+    options = ["--predictor", "ridge", "--train-sizes", "50", "--check", "--as-benchmark", str(tmp_path / "s.h5"),
+               "--strategies", ",".join(NAMES), "--seeds", "1", "--budget", "0.5evals", "--jobs", "1"]  # fmt: skip
+    assert main(["fit", *options, "--out", str(tmp_path / "out")]) == 2
+    assert "0.5evals may be less than one training costs" in capsys.readouterr().err
 
 
 def test_a_refused_check_leaves_the_one_before(found, tmp_path, capsys):

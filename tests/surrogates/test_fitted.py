@@ -264,6 +264,13 @@ def in_a_file(space):
 
 def ridge(space):
     return Own()
+
+
+def odd(space):
+    return Own()
+
+
+odd.sees = "cell"
 """
 
 
@@ -285,6 +292,11 @@ def test_a_predictor_may_be_in_a_file_of_ones_own(own_file, capsys):
     assert Path("out1/scores.csv").read_bytes() == Path("out2/scores.csv").read_bytes()
     assert "in_a_file" in Path("out1/scores.csv").read_text()
     assert "--predictor mine.py:in_a_file,ridge" in Path("out1/report/index.html").read_text()
+    own_file.write_text(OWN + "\n# a comment\n")
+    elsewhere = ["fit", "--predictor", f"{own_file}:in_a_file,ridge", *arguments[3:]]
+    surrogates.CATALOGUE.pop("in_a_file")
+    assert main([*elsewhere, "--out", "out1"]) == 0
+    surrogates.CATALOGUE.pop("in_a_file")
     own_file.write_text(OWN.replace("Own()", "Own(alpha=9)"))
     capsys.readouterr()
     assert main([*arguments, "--out", "out1"]) == 2
@@ -297,6 +309,8 @@ def test_a_predictor_may_be_in_a_file_of_ones_own(own_file, capsys):
         ("mine.py:nobody", "mine.py has no predictor 'nobody'"),
         ("yours.py:nobody", "there is no file yours.py with a predictor 'nobody'"),
         ("mine.py:ridge", "two predictors go by the name 'ridge'"),
+        ("mine.py", "'mine.py' is a file: name the function in it too, as in mine.py:mine"),
+        ("mine.py:odd", "the predictor mine.py:odd sees 'cell'; one in a file sees cells or curves"),
     ],
 )
 def test_a_file_without_the_predictor_is_one_sentence(own_file, capsys, name, sentence):

@@ -257,3 +257,11 @@ def test_a_file_without_an_accuracy_is_no_table(tmp_path: Path) -> None:
     (tmp_path / "mine.csv").write_text("cell,task,epochs,seed,val_acc,parameters\n0,a,10,0,,5\n1,a,10,0,,6\n")
     with pytest.raises(NasbenchError, match="not one validation accuracy"):
         import_table("csv", tmp_path / "mine.csv", space=SPACE)
+
+
+def test_one_accuracy_for_several_seeds_is_looked_up() -> None:
+    """Of a table that has the mean validation accuracy alone, and three test accuracies."""
+    arrays = {"val_acc": np.array([80.0, np.nan]), "test_acc": np.full((2, 3), 70.0)}
+    table = Table.from_arrays(SPACE, [Curves("a", (10,), arrays, (0, 1, 2))], cells=np.arange(2))
+    found = table.query(table.space.cell(0), "a")
+    assert (found.val_acc, found.failed) == (80, ())
