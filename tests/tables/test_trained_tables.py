@@ -19,7 +19,7 @@ TABLES = ("digits", "images16", "tasks16")
 CARD = {
     "digits": {4: 0.24, 6: 0.55, 8: 0.61, 10: 0.56, 12: 0.53},
     "cifar10": {1: 0.47, 2: 0.67, 3: 0.79, 4: 0.81, 5: 0.82},
-    "fashion_mnist": {1: 0.57, 2: 0.60, 3: 0.74, 4: 0.85, 5: 0.87},
+    "fashion_mnist": {1: 0.65, 2: 0.75, 3: 0.83, 4: 0.90, 5: 0.90},
 }
 """Spearman's correlation by epoch with NAS-Bench-201's CIFAR-10 test accuracy, as the data cards have it."""
 
@@ -55,7 +55,7 @@ def test_proxies_and_their_seconds_are_known_of_every_row(name, task):
         assert (curves.arrays[f"proxy_{proxy}_seconds"][rows] >= 0).all()
 
 
-@pytest.mark.parametrize("task", ["digits", "cifar10"])
+@pytest.mark.parametrize("task", WHOLE)
 def test_every_class_was_trained_three_times(task):
     curves = open_table(WHOLE[task][0]).curves(task)
     assert curves.seeds == (0, 1, 2)
@@ -110,7 +110,7 @@ def test_parts_of_the_space_are_the_first_classes_of_the_fixed_order(task):
         ("cifar100", 1, 0.55, 0.23),
         ("tinyimagenet100", 2, 0.43, -0.02),
         ("mnist", 0, 0.80, 0.00),
-        ("fashion_mnist", 0, 0.87, 0.15),
+        ("fashion_mnist", 0, 0.90, 0.28),
     ],
 )
 def test_tasks_agree_with_published_results_as_the_card_says(published, task, column, everywhere, best):
