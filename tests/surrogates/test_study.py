@@ -125,12 +125,12 @@ def test_draws_in_which_nothing_is_ranked_count_as_none(own_table, tmp_path, cap
         path.write_text(json.dumps({k: float("nan") if k in RANKS else v for k, v in scores.items()}))
     capsys.readouterr()
     assert main(arguments) == 0
-    assert "In 2 draws, a predictor gave all cells the same value: tau is 0 there." in capsys.readouterr().out
+    assert "In 2 fits, a predictor gave all cells the same value: tau is 0 there." in capsys.readouterr().out
     study = PredictorStudy(out)
     assert study.constant == 2
     assert study.means("kendall").loc["ridge", 20] == pytest.approx(first["kendall"] / 3)
     page = (out / "report" / "index.html").read_text()
-    assert "In 2 draws, a predictor gave all cells the same value; that counts as τ = 0." in page
+    assert "In 2 fits, a predictor gave all cells the same value; that counts as τ = 0." in page
     assert study.means("kendall").loc["gp", 20] == kept.means("kendall").loc["gp", 20]
 
 
